@@ -1,0 +1,1 @@
+//! Connects manifests, API and the pure core: observe, apply, record, lock, journal.

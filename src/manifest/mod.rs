@@ -1,0 +1,1 @@
+//! Files to typed documents with their place. The only door to YAML.

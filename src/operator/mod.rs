@@ -1,0 +1,1 @@
+//! Custom resources to engine. Knows the engine, never the command.
