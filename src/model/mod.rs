@@ -15,6 +15,7 @@ mod identity_provider_link;
 mod instance;
 mod kind;
 mod lambda;
+mod place;
 mod policy;
 mod reference;
 mod scalar;
@@ -38,6 +39,7 @@ pub use kind::{
     Compare, Deletion, FieldRule, Kind, KindRow, Part, Scope, Sensitivity, Since, Write, field_rule, row,
 };
 pub use lambda::{BodySource, ConfigMapKeyRef, EngineType, LambdaSpec, LambdaType};
+pub use place::Place;
 pub use policy::{Adoption, Drift, Ensure, InstanceKind, InstanceReference, ObjectReference, Policy};
 pub use reference::{EntityReference, Reference, UserReference};
 pub use scalar::{Id, Instant};
