@@ -299,13 +299,16 @@ fn compile_query_string(compiler: &Compiler<'_>, body: &Value) -> Result<Query, 
     text::compile(compiler, source, default_field, operator(Some(body), "default_operator")?)
 }
 
+/// A field, the value asked for, and the options beside it when the long form was used.
+type FieldValue<'v> = (&'v str, &'v Value, Option<&'v Map<String, Value>>);
+
 /// `{"field": value}` or `{"field": {"<key>": value, …}}` with options that are known.
 fn field_value<'v>(
     body: &'v Value,
     name: &str,
     key: &str,
     known: &[&str],
-) -> Result<(&'v str, &'v Value, Option<&'v Map<String, Value>>), QueryError> {
+) -> Result<FieldValue<'v>, QueryError> {
     let (field, value) = single(body, &format!("[{name}]"))?;
     let Value::Object(map) = value else { return Ok((field, value, None)) };
     let mut names = known.to_vec();
