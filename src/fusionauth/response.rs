@@ -1,0 +1,116 @@
+//! A successful answer, and the shapes that can be read from it.
+
+use bytes::Bytes;
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::Object;
+use super::call::{Answer, Call};
+use super::error::{Error, ErrorKind};
+
+/// A 2xx answer, read to its end.
+#[derive(Clone)]
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// The server's clock when it answered (its `Date` header).
+    pub date: Option<jiff::Timestamp>,
+    pub(super) method: Method,
+    pub(super) route: &'static str,
+    pub(super) body: Bytes,
+}
+
+impl Response {
+    /// An answer that was put together here: to a DELETE that had succeeded before, or from an object found again.
+    pub(super) fn made(call: &Call, body: Bytes) -> Self {
+        Self { status: 200, date: None, method: call.method.clone(), route: call.route, body }
+    }
+
+    /// An error of this answer.
+    pub(super) fn error(&self, kind: ErrorKind) -> Error {
+        Error::new(&self.method, self.route, kind)
+    }
+
+    pub(super) fn unexpected(&self, what: impl Into<String>) -> Error {
+        self.error(ErrorKind::UnexpectedShape(what.into()))
+    }
+
+    /// Whether there is no body.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.body.is_empty()
+    }
+
+    /// The body as `T`. The error names the place and never a value.
+    ///
+    /// # Errors
+    /// The body is empty, cut off, or not of this shape.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|error| self.json_error(&error))
+    }
+
+    /// serde's message can quote values, so only its place is kept.
+    pub(super) fn json_error(&self, error: &serde_json::Error) -> Error {
+        if self.body.is_empty() {
+            self.unexpected("an empty body where JSON is due")
+        } else if error.is_eof() {
+            self.error(ErrorKind::CutOff { status: self.status })
+        } else {
+            let (line, column) = (error.line(), error.column());
+            self.unexpected(format!("the body is not the JSON that is due (line {line}, column {column})"))
+        }
+    }
+
+    /// The body as JSON, `None` when it is empty; checked against what the call is answered with.
+    pub(super) fn value(&self, answer: Answer) -> Result<Option<Value>, Error> {
+        if self.body.is_empty() && answer == Answer::EmptyOrJson {
+            return Ok(None);
+        }
+        let value: Value = self.parse()?;
+        match answer {
+            Answer::EmptyOrJson => {}
+            Answer::Object if value.is_object() => {}
+            Answer::Object => return Err(self.unexpected("not a JSON object")),
+            Answer::Wrapper(key) if value.get(key).is_some_and(Value::is_object) => {}
+            Answer::Wrapper(key) => return Err(self.unexpected(format!("no object `{key}`"))),
+        }
+        Ok(Some(value))
+    }
+
+    /// The object under `key`.
+    ///
+    /// # Errors
+    /// The body is no JSON object, or has no object under this key.
+    pub fn object(&self, key: &'static str) -> Result<Object, Error> {
+        match self.parse::<Object>()?.remove(key) {
+            Some(Value::Object(object)) => Ok(object),
+            _ => Err(self.unexpected(format!("no object `{key}`"))),
+        }
+    }
+
+    /// The objects of the array under `key`. Only an answer without any content may leave the key out: FusionAuth drops
+    /// nulls from its JSON (wire notes §1).
+    ///
+    /// # Errors
+    /// The body is no JSON object, or has something else under this key.
+    pub fn objects(&self, key: &'static str) -> Result<Vec<Object>, Error> {
+        let mut body = self.parse::<Object>()?;
+        let items = match body.remove(key) {
+            Some(Value::Array(items)) => items,
+            None if body.is_empty() => Vec::new(),
+            _ => return Err(self.unexpected(format!("no array `{key}`"))),
+        };
+        let object = |item| match item {
+            Value::Object(object) => Ok(object),
+            _ => Err(self.unexpected(format!("`{key}` holds something that is no object"))),
+        };
+        items.into_iter().map(object).collect()
+    }
+}
+
+impl std::fmt::Debug for Response {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Response({} {} {}, {} bytes)", self.method, self.route, self.status, self.body.len())
+    }
+}

@@ -1,0 +1,311 @@
+//! Searches: by ids, in pages that are checked before a row is handed on, and by query, paged to the end.
+//!
+//! A page is read twice: once for its total and ids, then row by row, so that only one row is ever held as a value beside
+//! the page's text.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::marker::PhantomData;
+
+use futures::StreamExt;
+use reqwest::Method;
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::Object;
+use super::call::{Answer, Call, Idempotency};
+use super::client::{Client, absent};
+use super::error::{Error, ErrorKind};
+use super::response::Response;
+
+/// Ids of one request: a page of plain users is 1 to 2 MB, and 10,000 users are ten requests. FusionAuth takes up to
+/// 10,000 (wire notes §4).
+pub const PAGE_OF_IDS: usize = 1_000;
+/// Rows of one page of a search by query.
+const PAGE_OF_ROWS: usize = 500;
+/// Pages of ids under way at once: enough to hide latency, few enough to bound memory.
+const PAGES_AT_ONCE: usize = 4;
+/// Beyond this row a search engine needs `nextResults` (wire notes §4).
+const WINDOW: usize = 10_000;
+
+/// A search by query string.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// `*` for all, which is the one form that both engines read alike (wire notes §4).
+    pub query_string: String,
+    /// Fields to sort by, ascending. They should make the order total, or rows move between pages.
+    pub sort: Vec<&'static str>,
+}
+
+/// What a family's search looks like on the wire.
+pub(super) struct Rows {
+    pub(super) route: &'static str,
+    pub(super) key: &'static str,
+    pub(super) expand: Option<&'static str>,
+}
+
+struct Head {
+    ids: Vec<Uuid>,
+    total: Option<u64>,
+    next: Option<String>,
+}
+
+#[derive(serde::Deserialize)]
+struct RowId {
+    id: Uuid,
+}
+
+impl Client {
+    /// Reads the objects with these ids and hands each that exists to `row`, page by page, in no order. Ids that are not
+    /// handed out do not exist: a page counts only when its total equals its rows. Bypasses the search index, so it sees
+    /// what was just written.
+    pub(super) async fn rows_by_ids<T: DeserializeOwned>(
+        &self,
+        rows: &Rows,
+        ids: &[Uuid],
+        mut row: impl FnMut(T),
+    ) -> Result<(), Error> {
+        let mut seen = HashSet::with_capacity(ids.len());
+        let unique: Vec<Uuid> = ids.iter().copied().filter(|id| seen.insert(*id)).collect();
+        let calls = unique.chunks(PAGE_OF_IDS).map(|page| (rows.by_ids(page), page));
+        let fetch = |(call, page)| async move {
+            absent(self.run(&call, |response| complete_page(rows, response, page)).await)
+        };
+        let mut pages = futures::stream::iter(calls).map(fetch).buffer_unordered(PAGES_AT_ONCE);
+        while let Some(page) = pages.next().await {
+            // 404 is documented for "no hits".
+            let Some(page) = page? else { continue };
+            let mut handed = HashSet::new();
+            visit(&page, rows.key, |id, value| {
+                if handed.insert(id) {
+                    row(value)
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Pages through a search and hands each row to `row`, each id once. Returns the number of rows.
+    ///
+    /// What it does not hand out may exist all the same: the index lags behind, and rows move while pages are read.
+    pub(super) async fn rows_by_query<T: DeserializeOwned>(
+        &self,
+        rows: &Rows,
+        query: &Query,
+        mut row: impl FnMut(T),
+    ) -> Result<usize, Error> {
+        let mut handed = HashSet::new();
+        let mut start = 0;
+        let mut call = rows.by_query(query, start);
+        loop {
+            let page =
+                absent(self.run(&call, |response| Ok((response.head(rows.key)?, response.clone()))).await)?;
+            let Some((head, response)) = page else { break };
+            visit(&response, rows.key, |id, value| {
+                if handed.insert(id) {
+                    row(value)
+                }
+            })?;
+            let received = head.ids.len();
+            start += received;
+            let rest = head.total.is_some_and(|total| total > start as u64);
+            if received == 0 && rest {
+                let total = head.total;
+                return Err(response.error(ErrorKind::ShortPage { total, rows: start as u64 }));
+            }
+            if received == 0 || !rest {
+                break;
+            }
+            call = match head.next {
+                Some(next) if start + PAGE_OF_ROWS > WINDOW => rows.continued(&next),
+                _ => rows.by_query(query, start),
+            };
+        }
+        Ok(handed.len())
+    }
+
+    /// Pages through a search that takes its criteria as fields (groups, grants, applications, tenants, …).
+    pub(super) async fn rows_by_criteria(
+        &self,
+        route: &'static str,
+        key: &'static str,
+        criteria: &Object,
+    ) -> Result<Vec<Object>, Error> {
+        let mut found: Vec<Object> = Vec::new();
+        loop {
+            let mut search = criteria.clone();
+            search.insert("numberOfResults".to_owned(), json!(PAGE_OF_ROWS));
+            search.insert("startRow".to_owned(), json!(found.len()));
+            let call = search_call(route, json!({ "search": search }));
+            let read =
+                |response: &Response| Ok((response.total(key)?, response.objects(key)?, response.clone()));
+            let Some((total, rows, response)) = absent(self.run(&call, read).await)? else {
+                return Ok(found);
+            };
+            let received = rows.len();
+            found.extend(rows);
+            let done = match total {
+                Some(total) => found.len() as u64 >= total,
+                None => received < PAGE_OF_ROWS,
+            };
+            if done {
+                return Ok(found);
+            }
+            if received == 0 {
+                return Err(response.error(ErrorKind::ShortPage { total, rows: found.len() as u64 }));
+            }
+        }
+    }
+}
+
+fn search_call(route: &'static str, body: Value) -> Call {
+    Call::new(Method::POST, route, vec![], Answer::Object).json(body).idempotency(Idempotency::SafeRead)
+}
+
+impl Rows {
+    fn call(&self, search: Value) -> Call {
+        let mut body = json!({ "search": search });
+        if let (Some(expand), Some(object)) = (self.expand, body.as_object_mut()) {
+            object.insert("expand".to_owned(), json!([expand]));
+        }
+        search_call(self.route, body)
+    }
+
+    fn by_ids(&self, ids: &[Uuid]) -> Call {
+        // Not paginated (wire notes §4); the number is for servers that page all the same.
+        self.call(json!({ "ids": ids, "numberOfResults": ids.len() }))
+    }
+
+    fn by_query(&self, query: &Query, start: usize) -> Call {
+        let sort: Vec<Value> = query.sort.iter().map(|name| json!({"name": name, "order": "asc"})).collect();
+        self.call(json!({
+            "accurateTotal": true,
+            "numberOfResults": PAGE_OF_ROWS,
+            "queryString": query.query_string,
+            "sortFields": sort,
+            "startRow": start,
+        }))
+    }
+
+    /// `nextResults` stands for query, order and place, and excludes them (wire notes §4).
+    fn continued(&self, next: &str) -> Call {
+        self.call(json!({ "accurateTotal": true, "nextResults": next, "numberOfResults": PAGE_OF_ROWS }))
+    }
+}
+
+/// A page whose rows are all that exist of the ids asked for.
+fn complete_page(rows: &Rows, response: &Response, asked: &[Uuid]) -> Result<Response, Error> {
+    let head = response.head(rows.key)?;
+    let received: HashSet<Uuid> = head.ids.iter().copied().collect();
+    let asked: HashSet<Uuid> = asked.iter().copied().collect();
+    if !received.is_subset(&asked) {
+        return Err(response.unexpected("the search by ids answered with an object that was not asked for"));
+    }
+    let count = received.len() as u64;
+    // All that was asked for is there: no total is needed to believe that.
+    if received.len() == asked.len() || head.total == Some(count) {
+        return Ok(response.clone());
+    }
+    Err(response.error(ErrorKind::ShortPage { total: head.total, rows: count }))
+}
+
+/// Hands each row of a page to `row`, with its id.
+fn visit<T: DeserializeOwned>(
+    response: &Response,
+    key: &'static str,
+    mut row: impl FnMut(Uuid, T),
+) -> Result<(), Error> {
+    // Both come from the same bytes in the same order.
+    let mut ids = response.head(key)?.ids.into_iter();
+    response.walk(key, |value: T| {
+        if let Some(id) = ids.next() {
+            row(id, value);
+        }
+    })?;
+    Ok(())
+}
+
+impl Response {
+    fn head(&self, key: &'static str) -> Result<Head, Error> {
+        let mut ids = Vec::new();
+        let (total, next) = self.walk(key, |row: RowId| ids.push(row.id))?;
+        Ok(Head { ids, total, next })
+    }
+
+    fn total(&self, key: &'static str) -> Result<Option<u64>, Error> {
+        Ok(self.walk(key, |_: IgnoredAny| {})?.0)
+    }
+
+    /// Reads the answer of a search, handing each element of the array `key` on as it is read.
+    fn walk<T: DeserializeOwned>(
+        &self,
+        key: &'static str,
+        row: impl FnMut(T),
+    ) -> Result<(Option<u64>, Option<String>), Error> {
+        let mut deserializer = serde_json::Deserializer::from_slice(&self.body);
+        let page = Page { key, row, total: None, next: None, kind: PhantomData };
+        let read = deserializer.deserialize_map(page).and_then(|page| deserializer.end().map(|()| page));
+        read.map_err(|error| self.json_error(&error))
+    }
+}
+
+struct Page<T, F> {
+    key: &'static str,
+    row: F,
+    total: Option<u64>,
+    next: Option<String>,
+    kind: PhantomData<T>,
+}
+
+impl<'de, T: DeserializeOwned, F: FnMut(T)> Visitor<'de> for Page<T, F> {
+    type Value = (Option<u64>, Option<String>);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the answer of a search")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "total" => self.total = map.next_value()?,
+                "nextResults" => self.next = map.next_value()?,
+                key if key == self.key => {
+                    map.next_value_seed(Items { row: &mut self.row, kind: PhantomData })?;
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok((self.total, self.next))
+    }
+}
+
+struct Items<'f, T, F> {
+    row: &'f mut F,
+    kind: PhantomData<T>,
+}
+
+impl<'de, T: DeserializeOwned, F: FnMut(T)> DeserializeSeed<'de> for Items<'_, T, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, T: DeserializeOwned, F: FnMut(T)> Visitor<'de> for Items<'_, T, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while let Some(item) = items.next_element::<T>()? {
+            (self.row)(item);
+        }
+        Ok(())
+    }
+}
