@@ -1,0 +1,32 @@
+//! Version, status and health (wire notes §1).
+
+use serde_json::json;
+
+use super::call::Call;
+use super::reply::{Outcome, Reply};
+use super::router::{Access, Route};
+
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::new("GET", "/api/system/version", "/api/system/version", version),
+        Route::new("GET", "/api/status", "/api/status", status).access(Access::Open),
+        Route::new("GET", "/api/health", "/api/health", health).access(Access::Open),
+    ]
+}
+
+fn version(call: &Call<'_>) -> Outcome {
+    Ok(Reply::ok(&json!({ "version": call.version().to_string() })))
+}
+
+/// Anonymous callers learn no more than the code; the emulator says that it is one in either case.
+fn status(call: &Call<'_>) -> Outcome {
+    let emulator = "fusionkeep sandbox: an emulator, not FusionAuth";
+    if call.has_key() {
+        return Ok(Reply::ok(&json!({ "emulator": emulator, "version": call.version().to_string() })));
+    }
+    Ok(Reply::ok(&json!({ "emulator": emulator })))
+}
+
+fn health(_: &Call<'_>) -> Outcome {
+    Ok(Reply::empty(200))
+}

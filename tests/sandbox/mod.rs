@@ -1,0 +1,5 @@
+//! Each rule of the sandbox over real HTTP; `src/sandbox/FIDELITY.md` names the test that holds each.
+
+mod harness;
+mod house;
+mod transport;
