@@ -1,5 +1,7 @@
 //! A sandbox and a blocking HTTP client for it.
 
+#![allow(dead_code)]
+
 use std::sync::Once;
 
 use fusionkeep::sandbox::{Config, Running, Sandbox};
