@@ -76,4 +76,7 @@ pub struct Call {
     pub body: Option<Value>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretSlot>,
+    /// The part that the call is about: an application's id of a registration, a permission's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
 }

@@ -2,20 +2,34 @@
 //! async, no file.
 //!
 //! Desired, Live, Plan and Outcome are distinct types, so that the wrong one does not compile.
+//!
+//! ```text
+//! Desired + Observed { Live, Entry, … } ─ plan_object ─▶ Planned ─┐
+//! Entry + Live (no longer declared) ───── prune_object ▶ Planned ─┴─ assemble ─▶ Plan
+//! Plan ─ needs ─▶ Needs ─ (the engine looks up) ─▶ Facts ─ assess ─▶ Plan with risks ─ guard ─▶ Problems
+//! ```
 
 mod call;
+mod context;
 mod desired;
+mod entry;
+mod facts;
 mod live;
 mod outcome;
 mod plan;
+mod planned;
 
 pub use call::{Call, ContentType, Method, Purpose, SecretSlot};
+pub use context::{Observed, PlanContext};
 pub use desired::{
     Desired, DesiredSecret, Key, KeyReference, ObjectRef, Recipient, RecipientReference, SecretUse,
 };
+pub use entry::{Claim, Entry, FieldSet, RecordUpdate, SecretComparison, SecretFingerprint, SentSecret};
+pub use facts::{Facts, Limits, Needs};
 pub use live::Live;
 pub use outcome::{CallCounts, ChangeOutcome, Outcome, Status};
 pub use plan::{
     Action, Blame, Change, FieldChange, Fingerprint, Plan, Problem, Reason, Risk, SCHEMA_VERSION, Shown,
     Summary, Target, Withheld,
 };
+pub use planned::{Planned, Unique, Verdict};

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::model::{Address, Deletion, Kind, Owner, Place, Sensitivity};
 
-use super::{Call, Key};
+use super::{Call, Key, RecordUpdate};
 
 /// The version of the plan's JSON. A plan of another version is refused with its number.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -128,6 +128,11 @@ pub struct Change {
     /// What stood there when the plan was made; none when nothing did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<Fingerprint>,
+    /// What a reader should know besides: what cannot come back, what was renamed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// What the record says once the calls are done.
+    pub record: RecordUpdate,
 }
 
 impl Change {
@@ -181,6 +186,8 @@ pub struct Summary {
     pub adopt: u64,
     pub unchanged: u64,
     pub withheld: u64,
+    #[serde(default)]
+    pub suspended: u64,
 }
 
 /// What a run would change.
@@ -198,6 +205,16 @@ pub struct Plan {
     pub errors: Vec<Problem>,
     /// Objects that equal their declaration.
     pub unchanged: u64,
+    /// Objects that are left alone (`spec.suspend`).
+    #[serde(default)]
+    pub suspended: u64,
+    /// What the record is to learn about objects that do not change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<RecordUpdate>,
+    /// `--bulk-create`: how many users one import takes. Each user's [`super::Purpose::Import`] is then sent
+    /// together with others'.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import_batch: Option<u32>,
 }
 
 impl Plan {
@@ -215,6 +232,7 @@ impl Plan {
             adopt: count(Action::Adopt),
             unchanged: self.unchanged,
             withheld: self.withheld.len() as u64,
+            suspended: self.suspended,
         }
     }
 }
