@@ -1,6 +1,12 @@
-//! Errors and warnings about manifests, each with its place.
+//! Errors and warnings about manifests, each with its place and its source line. Knows no manifest: it is told what
+//! is wrong and where.
 
-use serde::Serialize;
+use std::fmt;
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
 use crate::model::{Address, Place};
 
@@ -12,7 +18,7 @@ pub enum Severity {
 }
 
 /// One error or warning. Its text holds no secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     pub severity: Severity,
     /// A stable word: `unknown-field`, `duplicate-key`, `unresolved-reference`, ….
@@ -21,4 +27,136 @@ pub struct Diagnostic {
     pub hint: Option<String>,
     pub place: Option<Place>,
     pub address: Option<Address>,
+    /// The source line, secrets masked.
+    pub line: Option<SourceLine>,
+}
+
+/// A source line as it may be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceLine {
+    pub text: String,
+    /// What the diagnostic points at, in bytes of `text`.
+    pub start: usize,
+    pub end: usize,
+}
+
+impl Diagnostic {
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, code, message.into())
+    }
+
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, code, message.into())
+    }
+
+    fn new(severity: Severity, code: &'static str, message: String) -> Self {
+        Diagnostic { severity, code, message, hint: None, place: None, address: None, line: None }
+    }
+
+    /// What one can do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    pub fn about(mut self, address: Address) -> Self {
+        self.address = Some(address);
+        self
+    }
+
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// The diagnostic as text with its source line; with colours when `styled`.
+    pub fn render(&self, styled: bool) -> String {
+        let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let title = match &self.address {
+            Some(address) => format!("{address}: {}", self.message),
+            None => self.message.clone(),
+        };
+        let mut group = Group::with_title(level.primary_title(title).id(self.code));
+        match (&self.place, &self.line) {
+            (Some(place), Some(line)) => {
+                let annotation = AnnotationKind::Primary.span(line.start..line.end.max(line.start));
+                group = group.element(
+                    Snippet::source(line.text.as_str())
+                        .line_start(place.line as usize)
+                        .path(place.file.as_ref())
+                        .annotation(annotation),
+                );
+            }
+            (Some(place), None) => {
+                let origin = Origin::path(place.file.as_ref()).line(place.line as usize);
+                group = group.element(origin.char_column(place.column as usize));
+            }
+            (None, _) => {}
+        }
+        if let Some(hint) = &self.hint {
+            group = group.element(Level::HELP.message(hint.as_str()));
+        }
+        renderer.decor_style(DecorStyle::Ascii).render(&[group])
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.render(false))
+    }
+}
+
+/// `{code, severity, message, hint, file, line, column, address}`, null where there is none.
+impl Serialize for Diagnostic {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Diagnostic", 8)?;
+        fields.serialize_field("code", self.code)?;
+        fields.serialize_field("severity", &self.severity)?;
+        fields.serialize_field("message", &self.message)?;
+        fields.serialize_field("hint", &self.hint)?;
+        fields.serialize_field("file", &self.place.as_ref().map(|place| &place.file))?;
+        fields.serialize_field("line", &self.place.as_ref().map(|place| place.line))?;
+        fields.serialize_field("column", &self.place.as_ref().map(|place| place.column))?;
+        fields.serialize_field("address", &self.address)?;
+        fields.end()
+    }
+}
+
+/// Puts diagnostics in the order of files and lines; what has no place comes first.
+pub fn sort(diagnostics: &mut [Diagnostic]) {
+    diagnostics.sort_by(|left, right| {
+        (&left.place, left.severity, left.code, &left.message).cmp(&(
+            &right.place,
+            right.severity,
+            right.code,
+            &right.message,
+        ))
+    });
+}
+
+/// The candidate that `name` was probably meant to be, if one is near.
+pub fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    // What is longer is no slip of the pen, and would cost the square of its length.
+    const LONGEST: usize = 64;
+    if name.is_empty() || name.len() > LONGEST {
+        return None;
+    }
+    let lower = name.to_lowercase();
+    candidates
+        .into_iter()
+        .filter(|candidate| candidate.len() <= LONGEST)
+        .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| {
+            *distance <= (candidate.chars().count().max(lower.chars().count()) / 3).max(1)
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
 }

@@ -2,6 +2,7 @@
 
 mod diagnostic;
 mod input;
+pub mod yaml;
 
-pub use diagnostic::{Diagnostic, Severity};
+pub use diagnostic::{Diagnostic, Severity, SourceLine, nearest, sort};
 pub use input::{Input, Instance, Object, SecretDocuments};

@@ -78,10 +78,6 @@ impl<'a> Builder<'a> {
         }
     }
 
-    pub fn text(&self) -> &'a str {
-        self.tree.text
-    }
-
     /// Whether the next child of the innermost container is a key.
     pub fn at_key(&self) -> bool {
         self.frames.last().is_some_and(|frame| frame.mapping && frame.children.is_multiple_of(2))
@@ -100,7 +96,14 @@ impl<'a> Builder<'a> {
     }
 
     /// A node without children; `size` is its text's length.
-    pub fn leaf(&mut self, kind: NodeKind, at: usize, halves: (u32, u32), size: usize, anchor: usize) -> Result<(), Stop> {
+    pub fn leaf(
+        &mut self,
+        kind: NodeKind,
+        at: usize,
+        halves: (u32, u32),
+        size: usize,
+        anchor: usize,
+    ) -> Result<(), Stop> {
         let node = self.push(kind, at, halves.0, halves.1)?;
         let weight = NODE_WEIGHT + size as u64;
         if anchor != 0 {
@@ -138,7 +141,15 @@ impl<'a> Builder<'a> {
             self.anchors.insert(anchor, Anchor { node, height: 0, weight: 0, open: true });
         }
         let merges = Vec::new();
-        self.frames.push(Frame { node, mapping, children: 0, height: 0, weight: NODE_WEIGHT, anchor, merges });
+        self.frames.push(Frame {
+            node,
+            mapping,
+            children: 0,
+            height: 0,
+            weight: NODE_WEIGHT,
+            anchor,
+            merges,
+        });
         Ok(())
     }
 
@@ -312,7 +323,9 @@ impl<'a> Builder<'a> {
     fn key_length(&self, at: usize) -> usize {
         let rest = self.tree.text.get(at..).unwrap_or_default();
         match rest.chars().next() {
-            Some(quote @ ('"' | '\'')) => rest.get(1..).and_then(|rest| rest.find(quote)).map_or(1, |length| length + 2),
+            Some(quote @ ('"' | '\'')) => {
+                rest.get(1..).and_then(|rest| rest.find(quote)).map_or(1, |length| length + 2)
+            }
             _ => self.plain_length(at),
         }
     }

@@ -7,7 +7,7 @@ use granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScalarStyle, Span
 use super::build::{Builder, Stop, halves};
 use super::scalar::{Plain, classify, float};
 use super::tree::NodeKind;
-use super::{Document, FaultKind, MAX_DEPTH};
+use super::{Document, Fault, FaultKind, MAX_DEPTH};
 use crate::manifest::diagnostic::nearest;
 
 /// How many anchor names are kept for "did you mean".
@@ -27,8 +27,39 @@ fn options() -> Options {
 
 /// Reads the documents of `text[start..end]`, which begins at the file's start or at a `---` line. After an error
 /// nothing of it is read any more.
-pub(super) fn read<'a>(text: &'a str, start: usize, end: usize, budget: u64, sink: &mut dyn FnMut(Document<'a>)) {
+pub(super) fn read<'a>(
+    text: &'a str,
+    start: usize,
+    end: usize,
+    budget: u64,
+    sink: &mut dyn FnMut(Document<'a>),
+) {
+    let stray = stray_byte_order_mark(text, start, end);
+    let chunk = text.get(start..stray.unwrap_or(end)).unwrap_or_default();
+    read_chunk(text, start, chunk, budget, sink);
+    if let Some(at) = stray {
+        let faults = vec![Fault { kind: FaultKind::ByteOrderMark, at, length: '\u{feff}'.len_utf8() }];
+        sink(Document { tree: None, faults, more_faults: 0, at, end, complete: false });
+    }
+}
+
+/// A byte order mark at the beginning of a line, but not of the file. The parser takes it before any document.
+fn stray_byte_order_mark(text: &str, start: usize, end: usize) -> Option<usize> {
     let chunk = text.get(start..end).unwrap_or_default();
+    chunk.match_indices('\u{feff}').map(|(at, _)| start + at).find(|&at| {
+        at > 0
+            && text.get(..at).is_some_and(|before| at == start || before.ends_with(['\n', '\r', '\u{feff}']))
+    })
+}
+
+fn read_chunk<'a>(
+    text: &'a str,
+    start: usize,
+    chunk: &'a str,
+    budget: u64,
+    sink: &mut dyn FnMut(Document<'a>),
+) {
+    let end = start + chunk.len();
     let mut reader = Reader { builder: Builder::new(text, budget), base: start, anchors: Vec::new() };
     let mut parser = Parser::new_from_str_with_options(chunk, options());
     let mut at = start;
@@ -85,7 +116,9 @@ impl<'a> Reader<'a> {
     fn event(&mut self, event: Event<'a>, span: Span) -> Result<(), Stop> {
         let at = self.offset(&span.start);
         match event {
-            Event::Scalar(text, style, anchor, tag) => self.scalar(&text, style, anchor, tag.as_deref(), &span),
+            Event::Scalar(text, style, anchor, tag) => {
+                self.scalar(&text, style, anchor, tag.as_deref(), &span)
+            }
             Event::SequenceStart(_, anchor, tag) => {
                 self.container_tag(tag.as_deref(), "seq", "a list", &span);
                 self.builder.open(false, at, anchor)
@@ -119,7 +152,9 @@ impl<'a> Reader<'a> {
         let (at, length) = self.tag_place(span);
         match tag.core_suffix() {
             Some(suffix) if suffix == expected => {}
-            Some(suffix) => self.builder.fault(FaultKind::TagMismatch { tag: suffix.to_owned(), what }, at, length),
+            Some(suffix) => {
+                self.builder.fault(FaultKind::TagMismatch { tag: suffix.to_owned(), what }, at, length)
+            }
             None => self.builder.fault(FaultKind::UnknownTag, at, length),
         }
     }
@@ -164,7 +199,14 @@ impl<'a> Reader<'a> {
     }
 
     /// A scalar that is not said to be a string: what it is by its form and its tag.
-    fn typed(&mut self, text: &Cow<'a, str>, tag: Option<&str>, at: usize, length: usize, anchor: usize) -> Result<(), Stop> {
+    fn typed(
+        &mut self,
+        text: &Cow<'a, str>,
+        tag: Option<&str>,
+        at: usize,
+        length: usize,
+        anchor: usize,
+    ) -> Result<(), Stop> {
         let (kind, bits) = match (tag, classify(text)) {
             (None, Plain::Text) => return self.builder.text_leaf(text, at, anchor),
             (_, Plain::Ambiguous(reading)) => {

@@ -78,7 +78,9 @@ impl<'a> Reader<'a> {
                 return self.fail("unexpected end of the file", self.text.len());
             };
             next = match (next, byte) {
-                (Next::FirstItem | Next::FirstKey | Next::Separator, b']' | b'}') if closing.last() == Some(&byte) => {
+                (Next::FirstItem | Next::FirstKey | Next::Separator, b']' | b'}')
+                    if closing.last() == Some(&byte) =>
+                {
                     closing.pop();
                     self.at += 1;
                     self.builder.close()?;
@@ -101,7 +103,9 @@ impl<'a> Reader<'a> {
                     self.at += 1;
                     Next::Value
                 }
-                (Next::FirstKey | Next::Key, _) => return self.fail("expected a key in double quotes", self.at),
+                (Next::FirstKey | Next::Key, _) => {
+                    return self.fail("expected a key in double quotes", self.at);
+                }
                 (Next::Value | Next::FirstItem, b'{') => {
                     self.builder.open(true, self.at, 0)?;
                     self.at += 1;
@@ -131,7 +135,9 @@ impl<'a> Reader<'a> {
             b'-' | b'0'..=b'9' => self.number(),
             _ => {
                 let at = self.at;
-                for (word, kind) in [("null", NodeKind::Null), ("true", NodeKind::True), ("false", NodeKind::False)] {
+                for (word, kind) in
+                    [("null", NodeKind::Null), ("true", NodeKind::True), ("false", NodeKind::False)]
+                {
                     if self.text.get(at..).is_some_and(|rest| rest.starts_with(word)) {
                         self.at += word.len();
                         self.end_of_word()?;
@@ -146,7 +152,11 @@ impl<'a> Reader<'a> {
     /// Words and numbers end where something else begins.
     fn end_of_word(&mut self) -> Result<(), Stop> {
         match self.peek() {
-            Some(byte) if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'+' | b'-' | b'"') || byte >= 0x80 => {
+            Some(byte)
+                if byte.is_ascii_alphanumeric()
+                    || matches!(byte, b'_' | b'.' | b'+' | b'-' | b'"')
+                    || byte >= 0x80 =>
+            {
                 self.fail("expected a JSON value", self.at)
             }
             _ => Ok(()),
@@ -167,7 +177,10 @@ impl<'a> Reader<'a> {
                     length = Some(index);
                     break;
                 }
-                0..=0x1f => return self.fail("control character in a string; write it as an escape", start + 1 + index),
+                0..=0x1f => {
+                    return self
+                        .fail("control character in a string; write it as an escape", start + 1 + index);
+                }
                 _ => {}
             }
         }
@@ -187,8 +200,10 @@ impl<'a> Reader<'a> {
     fn number(&mut self) -> Result<(), Stop> {
         let start = self.at;
         let rest = self.text.as_bytes().get(start..).unwrap_or_default();
-        let length =
-            rest.iter().take_while(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E')).count();
+        let length = rest
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E'))
+            .count();
         self.at += length;
         self.end_of_word()?;
         let text = self.text.get(start..self.at).unwrap_or_default();
@@ -223,7 +238,8 @@ fn is_number(text: &[u8]) -> bool {
         rest = fraction.get(length..).unwrap_or_default();
     }
     if let Some(exponent) = rest.strip_prefix(b"e").or_else(|| rest.strip_prefix(b"E")) {
-        let exponent = exponent.strip_prefix(b"+").or_else(|| exponent.strip_prefix(b"-")).unwrap_or(exponent);
+        let exponent =
+            exponent.strip_prefix(b"+").or_else(|| exponent.strip_prefix(b"-")).unwrap_or(exponent);
         let length = digits(exponent);
         return length > 0 && length == exponent.len();
     }

@@ -55,21 +55,33 @@ pub struct Fault {
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FaultKind {
-    Syntax { message: String },
+    Syntax {
+        message: String,
+    },
     TooDeep,
     Expansion,
     AliasToItself,
-    UnknownAlias { known: Option<String> },
+    UnknownAlias {
+        known: Option<String>,
+    },
     ByteOrderMark,
     /// The byte offset at which the key stands first.
-    DuplicateKey { first: usize },
+    DuplicateKey {
+        first: usize,
+    },
     KeyNotScalar,
     KeyNotString,
     MergeNotMapping,
-    AmbiguousScalar { reading: &'static str, key: bool },
+    AmbiguousScalar {
+        reading: &'static str,
+        key: bool,
+    },
     Unrepresentable,
     UnknownTag,
-    TagMismatch { tag: String, what: &'static str },
+    TagMismatch {
+        tag: String,
+        what: &'static str,
+    },
 }
 
 impl FaultKind {

@@ -34,8 +34,8 @@ fn word(text: &str) -> Plain {
         "~" | "null" | "Null" | "NULL" => Plain::Null,
         "true" | "True" | "TRUE" => Plain::Bool(true),
         "false" | "False" | "FALSE" => Plain::Bool(false),
-        "y" | "Y" | "yes" | "Yes" | "YES" | "n" | "N" | "no" | "No" | "NO" | "on" | "On" | "ON" | "off" | "Off"
-        | "OFF" => Plain::Ambiguous("a boolean"),
+        "y" | "Y" | "yes" | "Yes" | "YES" | "n" | "N" | "no" | "No" | "NO" | "on" | "On" | "ON" | "off"
+        | "Off" | "OFF" => Plain::Ambiguous("a boolean"),
         _ => Plain::Text,
     }
 }
@@ -65,7 +65,9 @@ fn number(text: &str) -> Plain {
     if unsigned.contains('_') {
         let looks_like_a_number = unsigned.bytes().any(|byte| byte.is_ascii_digit())
             && unsigned.bytes().next().is_some_and(|byte| byte.is_ascii_digit() || byte == b'.')
-            && unsigned.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'_' | b'.' | b'e' | b'E' | b'+' | b'-'));
+            && unsigned
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || matches!(byte, b'_' | b'.' | b'e' | b'E' | b'+' | b'-'));
         return if looks_like_a_number { Plain::Ambiguous("a number") } else { Plain::Text };
     }
     if all(unsigned, |byte| byte.is_ascii_digit()) {
@@ -118,7 +120,10 @@ fn decimal(text: &str, unsigned: &str, signed: bool) -> Plain {
         None => (mantissa, None),
     };
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(whole) || !fraction.is_none_or(digits) || (whole.is_empty() && fraction.is_none_or(str::is_empty)) {
+    if !digits(whole)
+        || !fraction.is_none_or(digits)
+        || (whole.is_empty() && fraction.is_none_or(str::is_empty))
+    {
         return Plain::Text;
     }
     if let Some(exponent) = exponent {
@@ -141,14 +146,34 @@ fn decimal(text: &str, unsigned: &str, signed: bool) -> Plain {
 /// A decimal number as `f64`, when that loses none of its digits.
 pub(super) fn float(text: &str) -> Plain {
     match text.parse::<f64>() {
-        Ok(value) if value.is_finite() && same_decimal(text, &format!("{value:e}")) => Plain::Float(value),
+        Ok(value) if value.is_finite() && says(text, value) => Plain::Float(value),
         _ => Plain::Unrepresentable,
     }
 }
 
-/// Whether two decimal notations say the same number.
-fn same_decimal(left: &str, right: &str) -> bool {
-    decimal_parts(left) == decimal_parts(right)
+/// Whether `text` is the number, or the number rounded to as many digits as `text` has.
+fn says(text: &str, value: f64) -> bool {
+    /// No `f64` has more significant digits than this.
+    const MOST_DIGITS: usize = 767;
+    let Some((digits, power)) = decimal_parts(text) else { return false };
+    if digits.is_empty() || digits.len() > MOST_DIGITS {
+        return value == 0.0 && digits.is_empty();
+    }
+    let rounded = decimal_parts(&format!("{value:.*e}", digits.len() - 1));
+    let shortest = decimal_parts(&format!("{value:e}"));
+    let written = Some((digits, power));
+    written == rounded || written == shortest || written.is_some_and(|written| is_half_way(written, value))
+}
+
+/// Whether the number lies exactly between two roundings to the digits that were written, and these are the upper
+/// one: writers of numbers differ there.
+fn is_half_way((written, power): (Vec<u8>, i64), value: f64) -> bool {
+    let Some((mut exact, exact_power)) = decimal_parts(&format!("{value:.767e}")) else { return false };
+    let half = exact.pop() == Some(b'5') && exact_power == power - 1;
+    if let Some(last) = exact.last_mut() {
+        *last += 1;
+    }
+    half && exact == written
 }
 
 /// A decimal number's significant digits and the power of ten of the last of them; the sign is left out.
@@ -159,7 +184,8 @@ fn decimal_parts(text: &str) -> Option<(Vec<u8>, i64)> {
         None => (text, 0),
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let mut digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).skip_while(|&digit| digit == b'0').collect();
+    let mut digits: Vec<u8> =
+        whole.bytes().chain(fraction.bytes()).skip_while(|&digit| digit == b'0').collect();
     let mut power = exponent.checked_sub(i64::try_from(fraction.len()).ok()?)?;
     while digits.last() == Some(&b'0') {
         digits.pop();
@@ -219,10 +245,49 @@ mod tests {
     #[test]
     fn what_they_read_differently_is_ambiguous() {
         for text in [
-            "y", "Y", "n", "N", "yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF", "0755",
-            "00", "08", "007", "-01", "+0755", "0o17", "0b101", "-0b1", "-0x1F", "0x1_F", "1_000", "1_000.5", "0_1",
-            "12:30:45", "1:30", "00:30", "190:20:30.15", "1e3", "1E5", "1.5e3", "1e+3", "123e4567", "-.5", "+.5",
-            "=", "<<",
+            "y",
+            "Y",
+            "n",
+            "N",
+            "yes",
+            "Yes",
+            "YES",
+            "no",
+            "No",
+            "NO",
+            "on",
+            "On",
+            "ON",
+            "off",
+            "Off",
+            "OFF",
+            "0755",
+            "00",
+            "08",
+            "007",
+            "-01",
+            "+0755",
+            "0o17",
+            "0b101",
+            "-0b1",
+            "-0x1F",
+            "0x1_F",
+            "1_000",
+            "1_000.5",
+            "0_1",
+            "12:30:45",
+            "1:30",
+            "00:30",
+            "190:20:30.15",
+            "1e3",
+            "1E5",
+            "1.5e3",
+            "1e+3",
+            "123e4567",
+            "-.5",
+            "+.5",
+            "=",
+            "<<",
         ] {
             assert!(matches!(classify(text), Plain::Ambiguous(_)), "{text}: {:?}", classify(text));
         }
@@ -231,8 +296,15 @@ mod tests {
     #[test]
     fn what_json_numbers_cannot_hold_is_refused() {
         for text in [
-            ".inf", "-.Inf", ".nan", "18446744073709551615", "9007199254740993.5", "1.0e+400", "1.0e-400",
-            "3.14159265358979323846264338327950288", "0xFFFFFFFFFFFFFFFF",
+            ".inf",
+            "-.Inf",
+            ".nan",
+            "18446744073709551615",
+            "9007199254740993.5",
+            "1.0e+400",
+            "1.0e-400",
+            "3.14159265358979323846264338327950288",
+            "0xFFFFFFFFFFFFFFFF",
         ] {
             assert_eq!(classify(text), Plain::Unrepresentable, "{text}");
         }

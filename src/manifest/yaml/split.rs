@@ -39,7 +39,8 @@ pub fn split(text: &str) -> Vec<Range<usize>> {
 }
 
 fn is_marker(line: &[u8], marker: &[u8]) -> bool {
-    line.strip_prefix(marker).is_some_and(|rest| matches!(rest.first(), None | Some(b' ' | b'\t' | b'\r' | b'\n')))
+    line.strip_prefix(marker)
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b' ' | b'\t' | b'\r' | b'\n')))
 }
 
 fn is_blank(line: &[u8]) -> bool {
@@ -66,10 +67,10 @@ mod tests {
 
     #[test]
     fn directives_stay_with_their_document() {
-        assert_eq!(parts("%YAML 1.2\n---\na: 1\n...\n# c\n%YAML 1.2\n---\nb: 2\n"), [
-            "%YAML 1.2\n---\na: 1\n...\n",
-            "# c\n%YAML 1.2\n---\nb: 2\n"
-        ]);
+        assert_eq!(
+            parts("%YAML 1.2\n---\na: 1\n...\n# c\n%YAML 1.2\n---\nb: 2\n"),
+            ["%YAML 1.2\n---\na: 1\n...\n", "# c\n%YAML 1.2\n---\nb: 2\n"]
+        );
         // Text that only looks like a directive stays where it is.
         assert_eq!(parts("a: |\n  x\n%b\n---\nc: 1\n"), ["a: |\n  x\n%b\n", "---\nc: 1\n"]);
     }

@@ -115,8 +115,12 @@ impl<'t> Value<'t> {
             NodeKind::Int => View::Int(number.cast_signed()),
             NodeKind::Float => View::Float(f64::from_bits(number)),
             NodeKind::Text | NodeKind::Decoded => View::Text(self.tree.text_of(node).unwrap_or_default()),
-            NodeKind::Sequence => View::Sequence(Items { tree: self.tree, at: index + 1, end: node.next, count: node.a }),
-            NodeKind::Mapping => View::Mapping(Entries { tree: self.tree, at: index + 1, end: node.next, count: node.a }),
+            NodeKind::Sequence => {
+                View::Sequence(Items { tree: self.tree, at: index + 1, end: node.next, count: node.a })
+            }
+            NodeKind::Mapping => {
+                View::Mapping(Entries { tree: self.tree, at: index + 1, end: node.next, count: node.a })
+            }
             NodeKind::Alias | NodeKind::MergeKey | NodeKind::Invalid => View::Invalid,
         }
     }
