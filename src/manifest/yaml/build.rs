@@ -1,6 +1,5 @@
 //! Builds located trees for both readers, YAML and JSON: containers, keys, depth, aliases and what they expand to.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::tree::{Node, NodeKind, Tree};
@@ -114,15 +113,13 @@ impl<'a> Builder<'a> {
     }
 
     /// A text: as it stands in the file where it does, else decoded.
-    pub fn text_leaf(&mut self, text: &Cow<'_, str>, at: usize, anchor: usize) -> Result<(), Stop> {
+    pub fn text_leaf(&mut self, text: &str, at: usize, anchor: usize) -> Result<(), Stop> {
         let length = u32::try_from(text.len()).map_err(|_| Stop)?;
-        if let Cow::Borrowed(slice) = text {
-            // The parser borrows from the text it was given; where it does, the place is the distance.
-            let start = (slice.as_ptr() as usize).wrapping_sub(self.tree.text.as_ptr() as usize);
-            if start.checked_add(slice.len()).is_some_and(|end| end <= self.tree.text.len()) {
-                let start = u32::try_from(start).map_err(|_| Stop)?;
-                return self.leaf(NodeKind::Text, at, (start, length), text.len(), anchor);
-            }
+        // The parser borrows from the text it was given where it can; then the place is the distance.
+        let start = (text.as_ptr() as usize).wrapping_sub(self.tree.text.as_ptr() as usize);
+        if start.checked_add(text.len()).is_some_and(|end| end <= self.tree.text.len()) {
+            let start = u32::try_from(start).map_err(|_| Stop)?;
+            return self.leaf(NodeKind::Text, at, (start, length), text.len(), anchor);
         }
         let start = u32::try_from(self.tree.decoded.len()).map_err(|_| Stop)?;
         self.tree.decoded.push_str(text);

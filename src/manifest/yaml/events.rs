@@ -1,7 +1,5 @@
 //! YAML to located trees: the parser's events, with everything refused that YAML allows and a manifest may not say.
 
-use std::borrow::Cow;
-
 use granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScalarStyle, Span, Tag};
 
 use super::build::{Builder, Stop, halves};
@@ -167,7 +165,7 @@ impl<'a> Reader<'a> {
 
     fn scalar(
         &mut self,
-        text: &Cow<'a, str>,
+        text: &str,
         style: ScalarStyle,
         anchor: usize,
         tag: Option<&Tag>,
@@ -191,7 +189,7 @@ impl<'a> Reader<'a> {
         if suffix == Some("str") || (!plain && suffix.is_none()) {
             return self.builder.text_leaf(text, at, anchor);
         }
-        if plain && suffix.is_none() && self.builder.at_key() && &**text == "<<" {
+        if plain && suffix.is_none() && self.builder.at_key() && text == "<<" {
             return self.builder.leaf(NodeKind::MergeKey, at, (0, 0), 0, anchor);
         }
         let length = self.offset(&span.end).saturating_sub(at);
@@ -201,7 +199,7 @@ impl<'a> Reader<'a> {
     /// A scalar that is not said to be a string: what it is by its form and its tag.
     fn typed(
         &mut self,
-        text: &Cow<'a, str>,
+        text: &str,
         tag: Option<&str>,
         at: usize,
         length: usize,

@@ -1,8 +1,6 @@
 //! Strict JSON (RFC 8259) to located trees, a stream of values accepted. Structure and places are read here, texts
 //! and numbers by serde_json, piece by piece.
 
-use std::borrow::Cow;
-
 use super::build::{Builder, Stop, halves};
 use super::scalar::{Plain, float};
 use super::tree::NodeKind;
@@ -188,11 +186,11 @@ impl<'a> Reader<'a> {
         self.at = start + length + 2;
         if plain {
             let text = self.text.get(start + 1..start + 1 + length).unwrap_or_default();
-            return self.builder.text_leaf(&Cow::Borrowed(text), start, 0);
+            return self.builder.text_leaf(text, start, 0);
         }
         let quoted = self.text.get(start..self.at).unwrap_or_default();
         match serde_json::from_str::<String>(quoted) {
-            Ok(text) => self.builder.text_leaf(&Cow::Owned(text), start, 0),
+            Ok(text) => self.builder.text_leaf(&text, start, 0),
             Err(_) => self.fail("invalid escape in a string", start),
         }
     }

@@ -1,0 +1,3 @@
+//! Reading manifests: each sentence of what is accepted, on each side.
+
+mod yaml;
