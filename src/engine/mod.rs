@@ -1,1 +1,9 @@
 //! Connects manifests, API and the pure core: observe, apply, record, lock, journal.
+
+pub mod declarations;
+pub mod lower;
+pub mod problem;
+pub mod progress;
+pub mod references;
+pub mod secrets;
+pub mod select;
