@@ -1,9 +1,12 @@
 //! Connects manifests, API and the pure core: observe, apply, record, lock, journal.
 
 pub mod declarations;
+pub mod error;
 pub mod lower;
 pub mod problem;
 pub mod progress;
 pub mod references;
+pub mod rows;
 pub mod secrets;
 pub mod select;
+pub mod session;

@@ -1,0 +1,151 @@
+//! What the API returns, cut to what is compared. Pure. Secrets are taken out here, before anything else sees a row.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::fusionauth::Object;
+use crate::model::{Fields, Kind, KindRow, Sensitivity, Write, row};
+use crate::reconcile::{Key, Live, Recipient};
+
+/// A row that lacks what every object of its kind has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a {kind} of the answer has no {field}")]
+pub struct IncompleteRow {
+    pub kind: Kind,
+    pub field: &'static str,
+}
+
+/// A live object of a kind with an id.
+pub fn live(kind: Kind, mut object: Object) -> Result<Live, IncompleteRow> {
+    let id = uuid(&object, "id").ok_or(IncompleteRow { kind, field: "id" })?;
+    let row = row(kind);
+    let parts = take_parts(row, &mut object);
+    let active = kind != Kind::User || object.get("active").and_then(Value::as_bool).unwrap_or(true);
+    keep_known(row, &mut object);
+    if kind == Kind::Entity {
+        // The answer embeds the whole type; only its id is the entity's (wire notes §5).
+        let type_id = object.get("type").and_then(|found| found.get("id")).cloned();
+        object.insert("type".to_owned(), serde_json::json!({ "id": type_id }));
+    }
+    Ok(Live { key: Key::Id(id), fields: object, parts, active, secrets_equal: BTreeMap::new() })
+}
+
+/// A live grant on an entity.
+pub fn grant(entity: Uuid, mut object: Object) -> Result<Live, IncompleteRow> {
+    let recipient = match (uuid(&object, "userId"), uuid(&object, "recipientEntityId")) {
+        (Some(user), _) => Recipient::User(user),
+        (None, Some(entity)) => Recipient::Entity(entity),
+        (None, None) => return Err(IncompleteRow { kind: Kind::EntityGrant, field: "userId" }),
+    };
+    keep_known(row(Kind::EntityGrant), &mut object);
+    Ok(of_pair(Key::Grant { entity, recipient }, object))
+}
+
+/// A live link. Its token is a secret and is dropped.
+pub fn link(mut object: Object) -> Result<Live, IncompleteRow> {
+    let kind = Kind::IdentityProviderLink;
+    let field = |field| IncompleteRow { kind, field };
+    let key = Key::Link {
+        identity_provider: uuid(&object, "identityProviderId").ok_or(field("identityProviderId"))?,
+        identity_provider_user_id: text(&object, "identityProviderUserId")
+            .ok_or(field("identityProviderUserId"))?,
+        user: uuid(&object, "userId").ok_or(field("userId"))?,
+    };
+    keep_known(row(kind), &mut object);
+    Ok(of_pair(key, object))
+}
+
+fn of_pair(key: Key, fields: Fields) -> Live {
+    Live { key, fields, parts: BTreeMap::new(), active: true, secrets_equal: BTreeMap::new() }
+}
+
+/// Registrations by application id, permissions by name. They leave the object.
+fn take_parts(row: &KindRow, object: &mut Object) -> BTreeMap<String, Fields> {
+    let Some(part) = &row.part else { return BTreeMap::new() };
+    let Some(Value::Array(items)) = object.remove(part.field) else { return BTreeMap::new() };
+    let known = |name: &str| part.fields.iter().any(|rule| rule.path == name && shown(rule.sensitivity));
+    items
+        .into_iter()
+        .filter_map(|item| {
+            let Value::Object(mut fields) = item else { return None };
+            let Some(Value::String(key)) = fields.remove(part.key) else { return None };
+            // The id is how the part is addressed, whether or not the table lets one compare it.
+            fields.retain(|name, _| name == "id" || known(name));
+            Some((canonical(key), fields))
+        })
+        .collect()
+}
+
+/// Ids in one spelling.
+fn canonical(key: String) -> String {
+    Uuid::try_parse(&key).map_or(key, |id| id.to_string())
+}
+
+fn keep_known(row: &KindRow, object: &mut Object) {
+    let known = |name: &str| {
+        row.fields.iter().any(|rule| rule.path == name && shown(rule.sensitivity) && rule.write != Write::WriteOnly)
+    };
+    object.retain(|name, value| !value.is_null() && known(name));
+}
+
+fn shown(sensitivity: Sensitivity) -> bool {
+    sensitivity != Sensitivity::Secret
+}
+
+pub fn uuid(object: &Object, name: &str) -> Option<Uuid> {
+    object.get(name)?.as_str()?.parse().ok()
+}
+
+pub fn text(object: &Object, name: &str) -> Option<String> {
+    object.get(name)?.as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object(value: Value) -> Object {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn secrets_and_what_is_not_compared_never_leave_this_module() {
+        let id = Uuid::from_u128(1);
+        let user = object(json!({
+            "id": id, "email": "a@b.c", "active": false, "password": "canary", "salt": "canary",
+            "twoFactor": {"recoveryCodes": ["canary"]}, "lastLoginInstant": 1, "tenantId": id,
+            "registrations": [{"applicationId": id, "id": id, "roles": ["user"], "tokens": {"x": "canary"},
+                "authenticationToken": "canary", "lastLoginInstant": 2}],
+        }));
+        let live = live(Kind::User, user).unwrap();
+        assert!(!format!("{live:?}").contains("canary"));
+        assert!(!live.active);
+        assert_eq!(live.fields.keys().collect::<Vec<_>>(), ["active", "email"]);
+        let registration = &live.parts[&id.to_string()];
+        assert_eq!(registration.keys().collect::<Vec<_>>(), ["id", "roles"]);
+    }
+
+    #[test]
+    fn entities_lose_their_secret_and_the_body_of_their_type() {
+        let id = Uuid::from_u128(1);
+        let entity = object(json!({"id": id, "name": "Raviga", "clientSecret": "canary",
+            "type": {"id": id, "name": "Company", "permissions": []}}));
+        let live = super::live(Kind::Entity, entity).unwrap();
+        assert_eq!(Value::Object(live.fields), json!({"name": "Raviga", "type": {"id": id}}));
+    }
+
+    #[test]
+    fn links_and_grants_are_keyed_by_their_pair() {
+        let id = Uuid::from_u128(1);
+        let live = link(object(json!({"identityProviderId": id, "identityProviderUserId": "x", "userId": id,
+            "token": "canary", "displayName": "R"})))
+        .unwrap();
+        assert!(!format!("{live:?}").contains("canary"));
+        assert!(grant(id, object(json!({"permissions": []}))).is_err());
+        let held = grant(id, object(json!({"userId": id, "permissions": ["read"]}))).unwrap();
+        assert_eq!(held.key, Key::Grant { entity: id, recipient: Recipient::User(id) });
+    }
+}

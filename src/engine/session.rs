@@ -1,0 +1,141 @@
+//! A connection that a run stands on: which server, which version, which tenant. Settled before anything else, and
+//! shared by all that is planned and applied over it.
+
+use serde_json::Value;
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+use crate::fusionauth::{self, Client, Object, ServerVersion};
+use crate::model::Owner;
+use crate::reconcile::Target;
+
+use super::error::{Error, Tenant};
+
+/// Where a run goes, as whom.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// URL, key, certificates, deadlines, parallelism.
+    pub server: fusionauth::Target,
+    /// What plans and records call the server when it is not its URL: `sandbox:` and the store's id.
+    pub shown_url: Option<String>,
+    pub tenant_id: Option<Uuid>,
+    pub owner: Owner,
+}
+
+/// A server that has answered, and the tenant that was settled.
+#[derive(Debug)]
+pub struct Session {
+    client: Client,
+    version: ServerVersion,
+    owner: Owner,
+    target: Target,
+    default_tenant: OnceCell<Option<Uuid>>,
+}
+
+impl Session {
+    /// Proves the URL and the key, refuses servers that are too old, settles the tenant.
+    ///
+    /// # Errors
+    /// The server cannot be reached or is too old, the key is refused, the tenant does not exist or is not chosen.
+    pub async fn connect(connection: &Connection) -> Result<Self, Error> {
+        let client = Client::new(&connection.server)?;
+        let version = version_of(&client).await?;
+        if !version.is_supported() {
+            return Err(Error::OldServer(version));
+        }
+        let tenant_id = settle_tenant(&client, connection.tenant_id).await?;
+        let url = connection.shown_url.clone();
+        let url = url.unwrap_or_else(|| client.base_url().as_str().trim_end_matches('/').to_owned());
+        let target = Target { url, tenant_id, server_version: version.to_string() };
+        Ok(Session {
+            client: client.with_tenant(Some(tenant_id)),
+            version,
+            owner: connection.owner.clone(),
+            target,
+            default_tenant: OnceCell::new(),
+        })
+    }
+
+    /// Scoped to the tenant.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub fn version(&self) -> &ServerVersion {
+        &self.version
+    }
+
+    pub fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    pub fn tenant_id(&self) -> Uuid {
+        self.target.tenant_id
+    }
+
+    /// What plans and records call this target.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The tenant of FusionAuth's own application, where the record of global kinds stands; None when the key may
+    /// not see it. Asked for once.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn default_tenant(&self) -> Result<Option<Uuid>, Error> {
+        let found = self.default_tenant.get_or_try_init(|| self.client.default_tenant_id()).await?;
+        Ok(*found)
+    }
+}
+
+/// From the status when the key may not read the version: with any key it has it too (wire notes §1).
+async fn version_of(client: &Client) -> Result<ServerVersion, Error> {
+    let refused = match client.system_version().await {
+        Ok(version) => return Ok(version),
+        Err(error) if error.is_unauthorized() => error,
+        Err(error) => return Err(error.into()),
+    };
+    let status = client.status().await?;
+    let version = status.get("version").and_then(Value::as_str).and_then(|text| text.parse().ok());
+    version.ok_or_else(|| refused.into())
+}
+
+/// The given tenant if it exists, else the only one.
+async fn settle_tenant(client: &Client, given: Option<Uuid>) -> Result<Uuid, Error> {
+    if let Some(id) = given {
+        return match client.tenant(id).await {
+            Ok(Some(_)) => Ok(id),
+            Ok(None) => {
+                let tenants = client.tenants().await.unwrap_or_default();
+                Err(Error::UnknownTenant { id, tenants: list(&tenants) })
+            }
+            // A key with the least permissions need not read tenants; the other calls judge the id then.
+            Err(error) if error.is_unauthorized() => Ok(id),
+            Err(error) => Err(error.into()),
+        };
+    }
+    let tenants = match client.tenants().await {
+        Ok(tenants) => list(&tenants),
+        Err(error) if error.is_unauthorized() => return Err(Error::NoTenant),
+        Err(error) => return Err(error.into()),
+    };
+    match tenants.as_slice() {
+        [] => Err(Error::NoTenant),
+        [only] => Ok(only.id),
+        _ => Err(Error::AmbiguousTenant { tenants }),
+    }
+}
+
+fn list(tenants: &[Object]) -> Vec<Tenant> {
+    let text = |tenant: &Object, name: &str| tenant.get(name).and_then(Value::as_str).map(str::to_owned);
+    let mut listed: Vec<Tenant> = tenants
+        .iter()
+        .filter_map(|tenant| {
+            let id = text(tenant, "id")?.parse().ok()?;
+            Some(Tenant { id, name: text(tenant, "name").unwrap_or_default() })
+        })
+        .collect();
+    listed.sort_by(|a, b| a.name.cmp(&b.name));
+    listed
+}
