@@ -79,7 +79,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Error::Api(error) => return error.hint(),
-            Error::OldServer(_) => "upgrade FusionAuth; merge-patch and group search are missing in older versions",
+            Error::OldServer(_) => {
+                "upgrade FusionAuth; merge-patch and group search are missing in older versions"
+            }
             Error::UnknownTenant { .. } | Error::AmbiguousTenant { .. } => {
                 "name one with --tenant-id, FUSIONKEEP_TENANT_ID or the instance's tenantId"
             }

@@ -9,7 +9,8 @@ use uuid::Uuid;
 use crate::manifest::Object;
 use crate::model::{
     Address, Declared, EntityGrantSpec, EntityReference, EntitySpec, EntityTypeSpec, Fields, Id,
-    IdentityProviderLinkSpec, Kind, PendingLinkId, Reference, SecretSource, Spec, UserReference, UserSpec, row,
+    IdentityProviderLinkSpec, Kind, PendingLinkId, Reference, SecretSource, Spec, UserReference, UserSpec,
+    row,
 };
 use crate::reconcile::{
     Desired, DesiredSecret, KeyReference, ObjectRef, Problem, RecipientReference, SecretUse,
@@ -91,7 +92,11 @@ impl Lowering<'_> {
     fn wire(&mut self, fields: Result<Fields, serde_json::Error>) -> Option<Fields> {
         fields
             .map_err(|_| {
-                self.problems.push(self.at.problem("unwritable", "the object cannot be written as JSON", None))
+                self.problems.push(self.at.problem(
+                    "unwritable",
+                    "the object cannot be written as JSON",
+                    None,
+                ))
             })
             .ok()
     }
@@ -180,7 +185,8 @@ impl Lowering<'_> {
         if let Some(source) = spec.client_secret.as_ref() {
             desired.secrets.push(secret("clientSecret", SecretUse::Compared, source.clone()));
         }
-        desired.entity_type = self.entity_type_reference(&spec.entity_type, &desired.address.namespace.clone());
+        desired.entity_type =
+            self.entity_type_reference(&spec.entity_type, &desired.address.namespace.clone());
     }
 
     fn grant(&mut self, spec: &EntityGrantSpec, desired: &mut Desired) -> Option<()> {
@@ -325,9 +331,11 @@ impl Lowering<'_> {
             return Some(ObjectRef::Declared(address));
         }
         let names = self.context.declarations.names(kind, namespace).map(str::to_owned);
-        self.problems.push(self.at.unresolved("the manifest", &address.to_string(), names.map(|name| {
-            Address::new(kind, namespace, &name).to_string()
-        })));
+        self.problems.push(self.at.unresolved(
+            "the manifest",
+            &address.to_string(),
+            names.map(|name| Address::new(kind, namespace, &name).to_string()),
+        ));
         None
     }
 }

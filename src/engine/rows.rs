@@ -85,7 +85,9 @@ fn canonical(key: String) -> String {
 
 fn keep_known(row: &KindRow, object: &mut Object) {
     let known = |name: &str| {
-        row.fields.iter().any(|rule| rule.path == name && shown(rule.sensitivity) && rule.write != Write::WriteOnly)
+        row.fields
+            .iter()
+            .any(|rule| rule.path == name && shown(rule.sensitivity) && rule.write != Write::WriteOnly)
     };
     object.retain(|name, value| !value.is_null() && known(name));
 }
@@ -140,9 +142,10 @@ mod tests {
     #[test]
     fn links_and_grants_are_keyed_by_their_pair() {
         let id = Uuid::from_u128(1);
-        let live = link(object(json!({"identityProviderId": id, "identityProviderUserId": "x", "userId": id,
+        let live =
+            link(object(json!({"identityProviderId": id, "identityProviderUserId": "x", "userId": id,
             "token": "canary", "displayName": "R"})))
-        .unwrap();
+            .unwrap();
         assert!(!format!("{live:?}").contains("canary"));
         assert!(grant(id, object(json!({"permissions": []}))).is_err());
         let held = grant(id, object(json!({"userId": id, "permissions": ["read"]}))).unwrap();

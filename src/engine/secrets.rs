@@ -44,11 +44,13 @@ impl SecretError {
     /// What the reader can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            SecretError::NotFound(_) => {
-                Some("set it, or give the file that holds it with -f (a v1/Secret) or --secrets-dir".to_owned())
-            }
+            SecretError::NotFound(_) => Some(
+                "set it, or give the file that holds it with -f (a v1/Secret) or --secrets-dir".to_owned(),
+            ),
             SecretError::NotAllowed { hint, .. } => Some(hint.clone()),
-            SecretError::Empty(_) => Some("an empty value is never sent; remove the field or fill it".to_owned()),
+            SecretError::Empty(_) => {
+                Some("an empty value is never sent; remove the field or fill it".to_owned())
+            }
             SecretError::NotText(_) => Some("FusionAuth takes text only".to_owned()),
             SecretError::Unreadable { .. } => None,
         }
@@ -235,7 +237,9 @@ fn read_text(path: &Path, what: &dyn Fn() -> String) -> Result<SecretString, Sec
     let unreadable = |why: String| SecretError::Unreadable { what: what(), why };
     let file = std::fs::File::open(path).map_err(|error| unreadable(error.kind().to_string()))?;
     let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
-    file.take(FILE_LIMIT + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.kind().to_string()))?;
+    file.take(FILE_LIMIT + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(error.kind().to_string()))?;
     if bytes.len() as u64 > FILE_LIMIT {
         return Err(unreadable(format!("it is larger than {FILE_LIMIT} bytes")));
     }
@@ -291,7 +295,10 @@ mod tests {
         assert!(value(&secrets, &from_env("FUSIONKEEP_SECRET_A")).is_ok());
         assert!(value(&secrets, &from_env("ANYTHING")).is_ok());
         for name in ["FUSIONKEEP_API_KEY", "FUSIONKEEP_KEY", "fusionkeep_api_key"] {
-            assert!(matches!(value(&secrets, &from_env(name)), Err(SecretError::NotAllowed { .. })), "{name}");
+            assert!(
+                matches!(value(&secrets, &from_env(name)), Err(SecretError::NotAllowed { .. })),
+                "{name}"
+            );
         }
         let closed = super::tests::secrets(&[], vec![]);
         assert!(matches!(value(&closed, &from_env("AWS_SECRET")), Err(SecretError::NotAllowed { .. })));
