@@ -2,9 +2,11 @@
 
 pub mod declarations;
 pub mod error;
+pub mod keys;
 pub mod lower;
 pub mod problem;
 pub mod progress;
+pub mod record;
 pub mod references;
 pub mod rows;
 pub mod secrets;

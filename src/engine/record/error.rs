@@ -1,0 +1,88 @@
+//! Why the record could not be read or written, each with the next step. No message quotes what stood in it.
+
+use crate::engine::keys::{KeyId, MAKE_A_KEY};
+use crate::fusionauth;
+use crate::model::{Address, Owner};
+
+use super::{Foreign, Holder, RECORD_VERSION};
+
+/// A record that cannot be read, or is not this run's to write.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RecordError {
+    #[error("the record is lost: there is none, but {objects} live objects stand under ids that only this owner derives")]
+    Lost { objects: u64 },
+    #[error("the record is damaged: {what}")]
+    Damaged { what: String },
+    #[error("the record's seal does not fit what it holds: it was edited by somebody without the runner key")]
+    WrongSeal,
+    #[error("the record has version {found}; this fusionkeep knows {RECORD_VERSION}")]
+    NewerVersion { found: u64 },
+    #[error("the record is signed with the key {key_id}, which this run does not have")]
+    NotVerified { key_id: KeyId },
+    #[error("the record is not signed, and this run has a runner key")]
+    NotSigned,
+    #[error("the record was last written by {0}")]
+    Foreign(Foreign),
+    #[error("the record at {place} is of owner \"{found}\"")]
+    OtherOwner { place: String, found: String },
+    #[error("another run is at work: {0}")]
+    Locked(Holder),
+    #[error("the lock is lost: {0}")]
+    LockLost(String),
+    #[error("the server's clock is not known (its answers carry no Date), so that no lock can be judged")]
+    NoServerClock,
+    #[error("the record of owner \"{owner}\" cannot be read, so that it is not known what it claims: {why}")]
+    OtherOwnerUnreadable { owner: Owner, why: String },
+    #[error("{first} and {second} of the record are one live object")]
+    OneObjectTwice { first: Address, second: Address },
+    #[error("the record could not be {what}: {error}")]
+    Api { what: &'static str, error: fusionauth::Error },
+    #[error("{path}: {error}")]
+    File { path: String, error: String },
+}
+
+impl RecordError {
+    /// The next step.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            RecordError::Lost { .. } => "`fusionkeep adopt` rebuilds the record from the manifests",
+            RecordError::Damaged { .. } | RecordError::WrongSeal => {
+                "`fusionkeep adopt` rebuilds the record from the manifests; what is not declared is let go"
+            }
+            RecordError::NewerVersion { .. } => "use the fusionkeep that wrote it, or a newer one",
+            RecordError::NotVerified { .. } => {
+                "give the key that signed it as FUSIONKEEP_KEY; of several the first signs and all verify"
+            }
+            RecordError::NotSigned => "`fusionkeep adopt` takes it over and signs it",
+            RecordError::Foreign(_) => "--take-over goes on, if that runner is no longer at work",
+            RecordError::OtherOwner { .. } => "give each owner a record file of its own",
+            RecordError::Locked(_) => {
+                "--lock-timeout waits for it; `fusionkeep unlock` ends the lock of a run that is dead"
+            }
+            RecordError::LockLost(_) => "another run has taken over; plan again",
+            RecordError::NoServerClock => "let the proxy pass the Date header, or use --record FILE",
+            RecordError::OtherOwnerUnreadable { .. } => "use the fusionkeep version that the other owner uses",
+            RecordError::OneObjectTwice { .. } => "remove one of the two declarations",
+            RecordError::Api { error, .. } if error.is_unauthorized() => {
+                "the record needs GET, POST, PUT and DELETE on /api/group and POST on /api/group/search; \
+                 --record FILE keeps it in a file instead"
+            }
+            RecordError::Api { error, .. } => return error.hint(),
+            RecordError::File { .. } => "check that the path can be written, or give another with --record",
+        };
+        Some(hint.to_owned())
+    }
+
+    /// Whether this is a refusal (exit status 3) rather than a failure.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, RecordError::Api { .. } | RecordError::File { .. } | RecordError::LockLost(_))
+    }
+
+    /// FusionAuth's own error, if it was one.
+    pub fn api_error(&self) -> Option<&fusionauth::Error> {
+        match self {
+            RecordError::Api { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}

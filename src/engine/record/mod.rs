@@ -1,0 +1,263 @@
+//! The ownership record: which objects are ours, what we wrote, who is running. It, and never a custom
+//! resource's status, decides ownership.
+//!
+//! Three stores keep it: the target itself ([`GroupRecord`]), a file ([`FileRecord`]), memory ([`MemoryRecord`]).
+//! A plan reads it ([`Record::read`]), an apply holds it ([`Record::acquire`]): record and lock are one, so that
+//! who may write objects and who may write the record is one question. Nothing here knows manifests or diffs.
+
+mod entries;
+mod error;
+mod memory;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::fusionauth::WriteGate;
+use crate::model::{Address, Owner, Scope, row};
+use crate::reconcile::{Claim, Entry, Key, RecordUpdate};
+
+use super::keys::{KeyId, RunnerKeys};
+
+pub use entries::Entries;
+pub use error::RecordError;
+pub use memory::MemoryRecord;
+
+/// The version of the record's JSON. A record of a newer version is refused with its number.
+pub const RECORD_VERSION: u64 = 1;
+
+/// Whose record, for which target, by whom.
+#[derive(Clone, Debug)]
+pub struct RecordContext {
+    pub owner: Owner,
+    /// The tenant of the run.
+    pub tenant_id: Uuid,
+    /// The target's URL as in [`crate::reconcile::Target`]: `sandbox:` and the store's id for the embedded one.
+    pub url: String,
+    pub runner: Runner,
+    /// Without keys the record is neither signed nor verified.
+    pub keys: Option<Arc<RunnerKeys>>,
+}
+
+/// Who runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runner {
+    /// `command`, or the UID of the cluster in which the operator runs. The record belongs to one of them.
+    pub id: String,
+    /// Host and process, for whoever finds the lock taken: `ci-7, process 4711`.
+    pub host: String,
+}
+
+impl Runner {
+    /// The command's own, on this host.
+    pub fn command() -> Self {
+        let name = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
+        let name = name.or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok());
+        let name = name.map_or_else(|| "unknown host".to_owned(), |name| name.trim().to_owned());
+        Runner { id: "command".to_owned(), host: format!("{name}, process {}", std::process::id()) }
+    }
+}
+
+/// A record that was read.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    pub entries: Entries,
+    pub trust: Trust,
+    /// The record was last written by another runner or for another URL.
+    pub foreign: Option<Foreign>,
+    /// Somebody runs now.
+    pub holder: Option<Holder>,
+    /// Objects that another owner has taken over with `adopt --from-owner`; they are no longer in `entries`.
+    pub taken: Vec<Claim>,
+    /// Changes with each write of the record, by whomever: what was planned on one revision holds for no other.
+    pub revision: Revision,
+}
+
+impl Loaded {
+    /// There is no record: a first run, or a lost record if live objects stand under derived ids.
+    pub fn is_absent(&self) -> bool {
+        self.trust == Trust::Absent
+    }
+
+    /// No record, but live objects under ids that only we derive: the record was lost, and every one of them
+    /// would look like somebody else's.
+    ///
+    /// # Errors
+    /// `Lost`, with `adopt` as the way out.
+    pub fn refuse_if_lost(&self, live_under_derived_ids: u64) -> Result<(), RecordError> {
+        if self.is_absent() && live_under_derived_ids > 0 {
+            return Err(RecordError::Lost { objects: live_under_derived_ids });
+        }
+        Ok(())
+    }
+}
+
+/// What a record's seal says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// There is no record.
+    #[default]
+    Absent,
+    /// Signed by one of the runner's keys.
+    Verified,
+    /// Signed by a key that this run does not have, or this run has none: readable, never writable.
+    Unverified(KeyId),
+    /// Not signed. Under a runner with a key `adopt` must take it over first.
+    Unsigned,
+}
+
+/// Which of the record's writes was read, per chain: generation numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Revision {
+    pub tenant: u64,
+    pub global: u64,
+}
+
+/// Another runner or URL than this run's, as the record names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Foreign {
+    pub runner: String,
+    pub url: String,
+}
+
+impl fmt::Display for Foreign {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the runner \"{}\" for {}", self.runner, self.url)
+    }
+}
+
+/// Who holds the lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Holder {
+    pub runner: String,
+    pub host: String,
+    /// Milliseconds since the epoch, by the holder's clock.
+    pub started_at: i64,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the runner \"{}\" on {}", self.runner, self.host)?;
+        match jiff::Timestamp::from_millisecond(self.started_at) {
+            Ok(instant) => write!(formatter, ", since {instant:.0}"),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// How to take the lock.
+#[derive(Clone, Debug)]
+pub struct Acquire {
+    /// How long to wait for another runner to finish; zero refuses at once.
+    pub wait: Duration,
+    /// `--take-over`: go on although another runner or URL wrote the record.
+    pub take_over: bool,
+    /// `adopt`: go on without a record where one was lost, with an empty one where it is damaged or its seal is
+    /// wrong, and sign one that is not signed. Never over a newer version's.
+    pub rebuild: bool,
+    /// Kinds of which scope will be written. The global kinds have a chain, and so a lock, of their own, which
+    /// runs of all tenants share.
+    pub scopes: Scopes,
+}
+
+/// Which chains a run writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scopes {
+    pub tenant: bool,
+    pub global: bool,
+}
+
+impl Scopes {
+    pub const ALL: Scopes = Scopes { tenant: true, global: true };
+
+    /// The scopes that writing these objects needs.
+    pub fn of<'a>(addresses: impl IntoIterator<Item = &'a Address>) -> Scopes {
+        let mut scopes = Scopes { tenant: false, global: false };
+        for address in addresses {
+            match row(address.kind).scope {
+                Scope::Tenant => scopes.tenant = true,
+                Scope::Global => scopes.global = true,
+            }
+        }
+        scopes
+    }
+}
+
+impl Default for Acquire {
+    fn default() -> Self {
+        Acquire { wait: Duration::ZERO, take_over: false, rebuild: false, scopes: Scopes::ALL }
+    }
+}
+
+/// A store of the record.
+pub trait Record: Send + Sync {
+    /// Reads the record without its lock.
+    ///
+    /// # Errors
+    /// Damaged, newer, or wrongly sealed: never an empty record. A missing one is [`Trust::Absent`].
+    fn read(&self) -> BoxFuture<'_, Result<Loaded, RecordError>>;
+
+    /// Other owners' claims on these live objects. Reads, per other owner, only the shards that could hold them.
+    ///
+    /// # Errors
+    /// Another owner's record cannot be read, so that nothing can be said.
+    fn claims<'a>(&'a self, keys: &'a BTreeSet<Key>) -> BoxFuture<'a, Result<Vec<Claim>, RecordError>>;
+
+    /// Takes the lock and reads the record under it.
+    ///
+    /// # Errors
+    /// As `read`; also: another runner holds it, or it is not this run's to write (foreign, not verified,
+    /// unsigned under a runner with a key).
+    fn acquire<'a>(&'a self, how: &'a Acquire) -> BoxFuture<'a, Result<Box<dyn HeldRecord>, RecordError>>;
+
+    /// Ends another runner's lock. To be asked for only when that runner is known to be dead.
+    ///
+    /// # Errors
+    /// The record cannot be read or written.
+    fn unlock(&self) -> BoxFuture<'_, Result<Option<Holder>, RecordError>>;
+}
+
+/// The record while this run holds its lock. The lock is kept until [`HeldRecord::close`], or until it is lost;
+/// then the gate refuses all further writes.
+pub trait HeldRecord: Send + Sync {
+    /// As it was read under the lock.
+    fn loaded(&self) -> &Loaded;
+
+    /// Refuses each write that could outlast the lock: for [`crate::fusionauth::Client::with_write_gate`].
+    fn gate(&self) -> Arc<dyn WriteGate>;
+
+    /// Writes entries before the objects they speak of: each with `intent` unless the record holds that key
+    /// already. Durable when it returns. A key that is new to the record and that another owner claims is
+    /// withdrawn again and returned.
+    ///
+    /// # Errors
+    /// The record could not be written: nothing that was intended may be begun.
+    fn intend(&self, entries: Vec<Entry>) -> BoxFuture<'_, Result<Vec<Claim>, RecordError>>;
+
+    /// What a change did, once its calls are done. Durable with the next `flush`, which the run's end is.
+    fn update(&self, update: RecordUpdate);
+
+    /// Writes what has been updated since, if anything.
+    ///
+    /// # Errors
+    /// The record could not be written; the updates are kept for the next attempt.
+    fn flush(&self) -> BoxFuture<'_, Result<(), RecordError>>;
+
+    /// The entries as they stand now.
+    fn entries(&self) -> Entries;
+
+    /// Returns when the lock is lost, with the reason; never while it is held.
+    fn lost(&self) -> BoxFuture<'_, RecordError>;
+
+    /// Flushes and lets the lock go.
+    ///
+    /// # Errors
+    /// As `flush`; the lock then expires by itself.
+    fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), RecordError>>;
+}
