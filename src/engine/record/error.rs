@@ -1,6 +1,6 @@
 //! Why the record could not be read or written, each with the next step. No message quotes what stood in it.
 
-use crate::engine::keys::{KeyId, MAKE_A_KEY};
+use crate::engine::keys::KeyId;
 use crate::fusionauth;
 use crate::model::{Address, Owner};
 
@@ -9,7 +9,9 @@ use super::{Foreign, Holder, RECORD_VERSION};
 /// A record that cannot be read, or is not this run's to write.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RecordError {
-    #[error("the record is lost: there is none, but {objects} live objects stand under ids that only this owner derives")]
+    #[error(
+        "the record is lost: there is none, but {objects} live objects stand under ids that only this owner derives"
+    )]
     Lost { objects: u64 },
     #[error("the record is damaged: {what}")]
     Damaged { what: String },
@@ -61,7 +63,9 @@ impl RecordError {
             }
             RecordError::LockLost(_) => "another run has taken over; plan again",
             RecordError::NoServerClock => "let the proxy pass the Date header, or use --record FILE",
-            RecordError::OtherOwnerUnreadable { .. } => "use the fusionkeep version that the other owner uses",
+            RecordError::OtherOwnerUnreadable { .. } => {
+                "use the fusionkeep version that the other owner uses"
+            }
             RecordError::OneObjectTwice { .. } => "remove one of the two declarations",
             RecordError::Api { error, .. } if error.is_unauthorized() => {
                 "the record needs GET, POST, PUT and DELETE on /api/group and POST on /api/group/search; \
