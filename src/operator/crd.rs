@@ -244,13 +244,13 @@ fn rules(kind: Kind) -> Vec<Rule> {
             id(),
             Rule::new(
                 format!(
-                    "{ABSENT} || (has(self.email) && self.email != null) || (has(self.username) && self.username != null) \
-                     || (has(self.phoneNumber) && self.phoneNumber != null)"
+                    "{ABSENT} || (has(self.email) && dyn(self.email) != null) || (has(self.username) && dyn(self.username) != null) \
+                     || (has(self.phoneNumber) && dyn(self.phoneNumber) != null)"
                 ),
                 "a user needs an email, a username or a phoneNumber to sign in with",
             ),
             Rule::new(
-                "!has(self.password) || !has(self.initial) || self.initial == null || !has(self.initial.password)",
+                "!has(self.password) || !has(self.initial) || dyn(self.initial) == null || !has(self.initial.password)",
                 "password and initial.password exclude each other: password is enforced, initial.password is sent once",
             ),
             Rule::new(
@@ -336,7 +336,7 @@ fn one_of(schema: &mut Value, names: &[String]) {
         .map(|name| {
             let nullable = schema.pointer(&format!("/properties/{name}/nullable")).is_some();
             if nullable {
-                format!("has(self.{name}) && self.{name} != null")
+                format!("has(self.{name}) && dyn(self.{name}) != null")
             } else {
                 format!("has(self.{name})")
             }
