@@ -1,0 +1,195 @@
+//! The documentation of a kind or one of its fields, from its JSON Schema, as `kubectl explain` tells it.
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value};
+
+use crate::model::{API_VERSION, Kind};
+
+/// A field that is not there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} has no field \"{path}\"")]
+pub struct ExplainError {
+    pub kind: Kind,
+    /// The path up to the first name that is not known.
+    pub path: String,
+    /// The names that are known there.
+    pub known: Vec<String>,
+}
+
+/// How wide the text is, in characters.
+const WIDTH: usize = 96;
+
+/// What `explain Kind.field.field` prints. `schema` is that of the kind's `spec`, with `$defs`.
+pub fn explain(kind: Kind, schema: &Value, path: &[&str]) -> Result<String, ExplainError> {
+    let reader = Reader { root: schema };
+    let mut node = reader.resolve(schema);
+    for (depth, name) in path.iter().enumerate() {
+        let fields = reader.fields(node);
+        let Some(next) = fields.and_then(|fields| fields.get(*name)) else {
+            return Err(ExplainError {
+                kind,
+                path: path.iter().take(depth + 1).copied().collect::<Vec<_>>().join("."),
+                known: fields.map(|fields| fields.keys().cloned().collect()).unwrap_or_default(),
+            });
+        };
+        node = next;
+    }
+    Ok(reader.page(kind, node, path))
+}
+
+struct Reader<'a> {
+    root: &'a Value,
+}
+
+impl<'a> Reader<'a> {
+    /// The schema behind references and "or null".
+    fn resolve(&self, node: &'a Value) -> &'a Value {
+        let mut node = node;
+        // References do not nest deeper than the types do; the bound keeps a cycle from hanging.
+        for _ in 0..32 {
+            if let Some(next) = node.get("$ref").and_then(Value::as_str).and_then(|pointer| {
+                pointer.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer))
+            }) {
+                node = next;
+                continue;
+            }
+            let alternatives = ["anyOf", "oneOf"].iter().find_map(|word| node.get(*word)).and_then(Value::as_array);
+            let not_null = alternatives.map(|all| {
+                all.iter().filter(|schema| schema.get("type") != Some(&Value::from("null"))).collect::<Vec<_>>()
+            });
+            match not_null.as_deref() {
+                Some([only]) => node = only,
+                _ => return node,
+            }
+        }
+        node
+    }
+
+    /// The schema of an object, or of an array's elements.
+    fn object(&self, node: &'a Value) -> &'a Value {
+        let node = self.resolve(node);
+        node.get("items").map_or(node, |items| self.resolve(items))
+    }
+
+    fn fields(&self, node: &'a Value) -> Option<&'a Map<String, Value>> {
+        self.object(node).get("properties").and_then(Value::as_object)
+    }
+
+    fn description(&self, node: &'a Value) -> &'a str {
+        let of = |node: &'a Value| node.get("description").and_then(Value::as_str);
+        of(node).or_else(|| of(self.resolve(node))).unwrap_or_default()
+    }
+
+    fn type_name(&self, node: &'a Value) -> String {
+        let node = self.resolve(node);
+        if let Some(items) = node.get("items") {
+            return format!("[]{}", self.type_name(items));
+        }
+        let word = match node.get("type") {
+            Some(Value::String(word)) => word.as_str(),
+            Some(Value::Array(words)) => {
+                words.iter().filter_map(Value::as_str).find(|word| *word != "null").unwrap_or("any")
+            }
+            _ if node.get("properties").is_some() => "object",
+            _ if self.choices(node).is_some() => "string",
+            _ => "any",
+        };
+        if word == "object" { "Object".to_owned() } else { word.to_owned() }
+    }
+
+    /// The words of an enumeration.
+    fn choices(&self, node: &'a Value) -> Option<Vec<&'a str>> {
+        let node = self.object(node);
+        if let Some(words) = node.get("enum").and_then(Value::as_array) {
+            return Some(words.iter().filter_map(Value::as_str).collect());
+        }
+        let alternatives = node.get("oneOf").and_then(Value::as_array)?;
+        alternatives.iter().map(|schema| schema.get("const").and_then(Value::as_str)).collect()
+    }
+
+    fn page(&self, kind: Kind, node: &'a Value, path: &[&str]) -> String {
+        let mut page = format!("KIND:     {kind}\nVERSION:  {API_VERSION}\n");
+        if !path.is_empty() {
+            line(&mut page, &format!("FIELD:    {} <{}>", path.join("."), self.type_name(node)));
+        }
+        page.push_str("\nDESCRIPTION:\n");
+        wrapped(&mut page, self.description(node), 4);
+        if let Some(words) = self.choices(node) {
+            page.push_str("\nVALUES:\n");
+            wrapped(&mut page, &words.join(", "), 4);
+        }
+        if let Some(words) = self.object(node).get("x-exactly-one-of").and_then(Value::as_array) {
+            let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+            page.push_str("\nEXACTLY ONE OF:\n");
+            wrapped(&mut page, &words.join(", "), 4);
+        }
+        if let Some(fields) = self.fields(node) {
+            page.push_str("\nFIELDS:\n");
+            let required = self.object(node).get("required").and_then(Value::as_array);
+            for (name, field) in fields {
+                let must = required.is_some_and(|names| names.iter().any(|one| one == name.as_str()));
+                let must = if must { " -required-" } else { "" };
+                line(&mut page, &format!("  {name} <{}>{must}", self.type_name(field)));
+                wrapped(&mut page, self.description(field), 6);
+            }
+        }
+        page
+    }
+}
+
+fn line(page: &mut String, line: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(page, "{line}");
+}
+
+fn wrapped(page: &mut String, text: &str, indent: usize) {
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        if column > 0 && column + 1 + word.chars().count() > WIDTH {
+            page.push('\n');
+            column = 0;
+        }
+        if column == 0 {
+            page.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        } else {
+            page.push(' ');
+            column += 1;
+        }
+        page.push_str(word);
+        column += word.chars().count();
+    }
+    page.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::UserSpec;
+
+    fn user(path: &[&str]) -> Result<String, ExplainError> {
+        explain(Kind::User, &serde_json::to_value(schemars::schema_for!(UserSpec)).unwrap(), path)
+    }
+
+    #[test]
+    fn fields_are_explained_with_their_own() {
+        let page = user(&["registrations"]).unwrap();
+        assert!(page.contains("FIELD:    registrations <[]Object>"), "{page}");
+        assert!(page.contains("Applications the user is registered for."), "{page}");
+        assert!(page.contains("  application <Object> -required-"), "{page}");
+        let page = user(&["registrations", "application"]).unwrap();
+        assert!(page.contains("EXACTLY ONE OF:\n    name, id\n"), "{page}");
+        let page = user(&["usernameStatus"]).unwrap();
+        assert!(page.contains("VALUES:\n    ACTIVE, PENDING, REJECTED\n"), "{page}");
+        assert!(user(&[]).unwrap().contains("  email <string>"));
+    }
+
+    #[test]
+    fn unknown_fields_are_named_with_their_place() {
+        let error = user(&["registrations", "role"]).unwrap_err();
+        assert_eq!(error.path, "registrations.role");
+        assert!(error.known.contains(&"roles".to_owned()));
+        assert_eq!(user(&["email", "x"]).unwrap_err().known, Vec::<String>::new());
+    }
+}
