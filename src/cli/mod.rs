@@ -1,1 +1,110 @@
-//! The command: one file a subcommand. Knows the engine and the report, never the operator.
+//! The command: one file a subcommand. Arguments in, a report out; what is done in between is the engine's.
+//!
+//! stdout holds the result alone, stderr everything else. Exit statuses are decided in `exit`, errors are typed
+//! in `failure`, flags that several commands share stand in `arguments`.
+
+mod arguments;
+mod completion;
+mod exit;
+mod explain;
+mod failure;
+mod logging;
+mod output;
+mod sandbox;
+mod schema;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use arguments::{Format, GlobalArguments};
+use exit::ExitStatus;
+use failure::Failure;
+
+/// Keeps a FusionAuth instance as its YAML declares it.
+///
+/// Manifests declare users, entities, lambdas and identity-provider links. `plan` shows what differs from the live
+/// instance, `apply` closes the difference.
+///
+/// Exit status: 0 done or no change, 1 error (wrong usage too), 2 changes (plan --detailed-exitcode), 3 refused by a
+/// guard, 4 stale plan, 5 partly applied, 6 unreachable. It does not depend on the output format.
+#[derive(Debug, Parser)]
+#[command(name = "fusionkeep", version, max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: GlobalArguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Schema(schema::Arguments),
+    Explain(explain::Arguments),
+    Sandbox(sandbox::Arguments),
+    Completion(completion::Arguments),
+    Version(version::Arguments),
+}
+
+impl Command {
+    fn run(&self) -> Result<ExitStatus, Failure> {
+        match self {
+            Command::Schema(arguments) => schema::run(arguments),
+            Command::Explain(arguments) => explain::run(arguments),
+            Command::Sandbox(arguments) => sandbox::run(arguments),
+            Command::Completion(arguments) => completion::run(arguments),
+            Command::Version(arguments) => version::run(arguments),
+        }
+    }
+
+    /// In which form the command reports on stdout, failures included.
+    fn format(&self) -> Format {
+        match self {
+            Command::Schema(_)
+            | Command::Explain(_)
+            | Command::Sandbox(_)
+            | Command::Completion(_)
+            | Command::Version(_) => Format::Text,
+        }
+    }
+}
+
+/// Runs the command with the process's arguments.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are results; everything else is wrong usage. A closed stream leaves nobody to tell.
+            let _ = error.print();
+            let status = if error.use_stderr() { ExitStatus::Error } else { ExitStatus::Done };
+            return status.into();
+        }
+    };
+    output::set_colour(cli.global.color);
+    if let Err(failure) = logging::start(&cli.global) {
+        return finish(&failure, Format::Text).into();
+    }
+    match cli.command.run() {
+        Ok(status) => status.into(),
+        Err(failure) => finish(&failure, cli.command.format()).into(),
+    }
+}
+
+/// Tells a failure on stderr and, in the formats that are read by machines, on stdout too.
+fn finish(failure: &Failure, format: Format) -> ExitStatus {
+    output::tell(&failure.render());
+    if let Some(view) = failure.view() {
+        // The failure's own status says more than that its report could not be written.
+        let _ = match format {
+            Format::Text => Ok(()),
+            Format::Json | Format::Markdown => output::report(&view, format),
+        };
+    }
+    exit::of_failure(failure)
+}
+
+/// The command as clap knows it, for completions and the tests of its flags.
+fn definition() -> clap::Command {
+    Cli::command()
+}

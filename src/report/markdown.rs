@@ -31,7 +31,7 @@ pub fn markdown(view: &View) -> String {
 
 fn plan_markdown(out: &mut String, view: &View, plan: &PlanView) {
     let title = if plan.calls.is_some() { "run" } else { "plan" };
-    push(out, &format!("### fusionkeep {title}: {}\n", markdown_text(&summary_line(view, plan))));
+    push(out, &format!("### fusionkeep {title}\n\n**{}**\n", markdown_text(&summary_line(view, plan))));
     push(
         out,
         &format!(

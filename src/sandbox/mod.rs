@@ -79,17 +79,18 @@ impl Sandbox {
     pub fn start(config: Config) -> Result<Running, Error> {
         let (server, notices) = prepare(&config)?;
         let server = Arc::new(server);
+        let address = config.listen;
+        let listener = std::net::TcpListener::bind(address)
+            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+            .map_err(|source| Error::Listen { address, source })?;
+        let bound = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
+        // After all that can fail: a runtime must not be dropped inside another one.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("sandbox")
             .enable_all()
             .build()
             .map_err(Error::Threads)?;
-        let address = config.listen;
-        let listener = std::net::TcpListener::bind(address)
-            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-            .map_err(|source| Error::Listen { address, source })?;
-        let bound = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
         let (stop, stopped) = watch::channel(false);
         let served = Arc::clone(&server);
         let thread = std::thread::Builder::new()

@@ -1,0 +1,66 @@
+//! `fusionkeep sandbox` as a process.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use crate::command::fusionkeep;
+
+struct Served {
+    child: Child,
+    url: String,
+    export: String,
+}
+
+fn serve(arguments: &[&str]) -> Served {
+    let mut child = fusionkeep(&[&["sandbox"], arguments].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    let url = first.trim_end().strip_prefix("listening on ").unwrap_or_else(|| panic!("{first}")).to_owned();
+    let export = BufReader::new(child.stderr.take().unwrap())
+        .lines()
+        .map(Result::unwrap)
+        .find(|line| line.starts_with("export "))
+        .unwrap();
+    Served { child, url, export }
+}
+
+fn terminate(mut served: Served) -> Option<i32> {
+    let id = served.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    served.child.wait().unwrap().code()
+}
+
+#[test]
+fn it_says_where_it_listens_and_how_to_use_it() {
+    let served = serve(&["--api-key", "a key"]);
+    assert!(served.url.starts_with("http://127.0.0.1:"), "{}", served.url);
+    assert_eq!(
+        served.export,
+        format!("export FUSIONKEEP_URL={} FUSIONKEEP_API_KEY='a key' FUSIONKEEP_OWNER=sandbox", served.url)
+    );
+    assert_eq!(terminate(served), Some(0));
+}
+
+#[test]
+fn a_key_is_made_and_kept_in_the_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("sandbox.db");
+    let key = |served: &Served| served.export.split(' ').find(|word| word.starts_with("FUSIONKEEP_API_KEY=")).map(str::to_owned);
+    let first = serve(&["--store", store.to_str().unwrap()]);
+    let made = key(&first);
+    assert_eq!(terminate(first), Some(0));
+    let second = serve(&["--store", store.to_str().unwrap()]);
+    assert_eq!(key(&second), made);
+    assert!(made.is_some());
+    assert_eq!(terminate(second), Some(0));
+}
+
+#[test]
+fn what_it_cannot_start_with_is_told() {
+    let output = crate::command::run(&["sandbox", "--listen", "203.0.113.1:1"]);
+    crate::assert_run!("sandbox-cannot-listen", output);
+}
