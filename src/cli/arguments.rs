@@ -10,12 +10,24 @@ use jiff::SignedDuration;
 #[derive(Debug, clap::Args)]
 pub struct GlobalArguments {
     /// When to use colours; NO_COLOR is honoured
-    #[arg(long, global = true, value_name = "WHEN", env = "FUSIONKEEP_COLOR", hide_env_values = true,
-        default_value = "auto", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        env = "FUSIONKEEP_COLOR",
+        hide_env_values = true,
+        default_value = "auto",
+        help_heading = "Global options"
+    )]
     pub color: ColorWhen,
     /// Log filter for stderr, such as debug or fusionkeep::engine=trace
-    #[arg(long, global = true, value_name = "FILTER", env = "FUSIONKEEP_LOG_FILTER",
-        help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILTER",
+        env = "FUSIONKEEP_LOG_FILTER",
+        help_heading = "Global options"
+    )]
     pub log_filter: Option<String>,
 }
 
@@ -46,7 +58,13 @@ pub enum DataFormat {
 #[derive(Debug, clap::Args)]
 pub struct DataOutputArguments {
     /// The form of the result
-    #[arg(short = 'o', long = "output", value_name = "FORMAT", env = "FUSIONKEEP_OUTPUT", default_value = "text")]
+    #[arg(
+        short = 'o',
+        long = "output",
+        value_name = "FORMAT",
+        env = "FUSIONKEEP_OUTPUT",
+        default_value = "text"
+    )]
     pub format: DataFormat,
 }
 

@@ -2,7 +2,7 @@
 
 use clap_complete::Shell;
 
-use super::exit::ExitStatus;
+use super::exit::Exit;
 use super::failure::Failure;
 use super::output;
 
@@ -13,10 +13,10 @@ pub struct Arguments {
     shell: Shell,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitStatus, Failure> {
+pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let mut definition = super::definition();
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut definition, "fusionkeep", &mut script);
     output::result(&String::from_utf8_lossy(&script))?;
-    Ok(ExitStatus::Done)
+    Ok(Exit::Done)
 }

@@ -1,42 +1,26 @@
-//! The exit status, decided in this one place, from typed errors alone.
+//! The process's end: the exit status of a failure, from its type alone. What a plan or a run ends with is the
+//! engine's to say, for the operator needs the same words ([`crate::engine::error`]).
 
 use std::process::ExitCode;
 
+pub use crate::engine::error::Exit;
+
 use super::failure::Failure;
 
-/// What the process says when it ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExitStatus {
-    /// Done, or nothing to do.
-    Done = 0,
-    /// Wrong usage, wrong input, or an error.
-    Error = 1,
-    /// There are changes, and `--detailed-exitcode` asks for them.
-    Changes = 2,
-    /// A guard refused, before anything was written.
-    Refused = 3,
-    /// The plan is stale.
-    Stale = 4,
-    /// Something was applied, but not all.
-    Partly = 5,
-    /// The target cannot be reached.
-    Unreachable = 6,
-}
-
-impl From<ExitStatus> for ExitCode {
-    fn from(status: ExitStatus) -> ExitCode {
-        ExitCode::from(status as u8)
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.code())
     }
 }
 
 /// Of a command that could not do its work.
-pub fn of_failure(failure: &Failure) -> ExitStatus {
+pub fn of_failure(failure: &Failure) -> Exit {
     match failure {
         Failure::Output(_)
         | Failure::Write { .. }
         | Failure::Generated { .. }
         | Failure::Argument { .. }
         | Failure::Runtime(_)
-        | Failure::Sandbox(_) => ExitStatus::Error,
+        | Failure::Sandbox(_) => Exit::Error,
     }
 }

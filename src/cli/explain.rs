@@ -3,7 +3,7 @@
 use crate::model::Kind;
 use crate::report;
 
-use super::exit::ExitStatus;
+use super::exit::Exit;
 use super::failure::Failure;
 use super::output;
 use super::schema::spec_schema;
@@ -16,7 +16,7 @@ pub struct Arguments {
     path: String,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitStatus, Failure> {
+pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let mut names = arguments.path.split('.');
     let kind = kind(names.next().unwrap_or_default())?;
     let mut path: Vec<&str> = names.collect();
@@ -29,15 +29,15 @@ pub fn run(arguments: &Arguments) -> Result<ExitStatus, Failure> {
         Failure::Argument { message: error.to_string(), hint }
     })?;
     output::result(&page)?;
-    Ok(ExitStatus::Done)
+    Ok(Exit::Done)
 }
 
 /// A kind by its name or its plural, in any case.
 pub fn kind(name: &str) -> Result<Kind, Failure> {
     let folded = name.to_lowercase();
-    let found = Kind::ALL.into_iter().find(|kind| {
-        kind.as_str().to_lowercase() == folded || crate::model::row(*kind).plural == folded
-    });
+    let found = Kind::ALL
+        .into_iter()
+        .find(|kind| kind.as_str().to_lowercase() == folded || crate::model::row(*kind).plural == folded);
     found.ok_or_else(|| {
         let hint = format!("the kinds are {}", Kind::ALL.map(Kind::as_str).join(", "));
         Failure::Argument { message: format!("\"{name}\" is no kind"), hint: Some(hint) }

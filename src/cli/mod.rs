@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use arguments::{Format, GlobalArguments};
-use exit::ExitStatus;
+use exit::Exit;
 use failure::Failure;
 
 /// Keeps a FusionAuth instance as its YAML declares it.
@@ -48,7 +48,7 @@ enum Command {
 }
 
 impl Command {
-    fn run(&self) -> Result<ExitStatus, Failure> {
+    fn run(&self) -> Result<Exit, Failure> {
         match self {
             Command::Schema(arguments) => schema::run(arguments),
             Command::Explain(arguments) => explain::run(arguments),
@@ -77,7 +77,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version are results; everything else is wrong usage. A closed stream leaves nobody to tell.
             let _ = error.print();
-            let status = if error.use_stderr() { ExitStatus::Error } else { ExitStatus::Done };
+            let status = if error.use_stderr() { Exit::Error } else { Exit::Done };
             return status.into();
         }
     };
@@ -92,7 +92,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Tells a failure on stderr and, in the formats that are read by machines, on stdout too.
-fn finish(failure: &Failure, format: Format) -> ExitStatus {
+fn finish(failure: &Failure, format: Format) -> Exit {
     output::tell(&failure.render());
     if let Some(view) = failure.view() {
         // The failure's own status says more than that its report could not be written.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::sandbox::{Config, Sandbox, SearchEngine, Version};
 
 use super::arguments::{duration, switch};
-use super::exit::ExitStatus;
+use super::exit::Exit;
 use super::failure::Failure;
 use super::output;
 
@@ -70,11 +70,9 @@ impl Arguments {
     }
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitStatus, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::Runtime)?;
+pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
     // Before the first line is printed: whoever has read it may end the sandbox at once.
     let ended = runtime.block_on(async { ended() }).map_err(Failure::Runtime)?;
     let running = Sandbox::start(arguments.config())?;
@@ -89,7 +87,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitStatus, Failure> {
     ));
     runtime.block_on(ended);
     running.shutdown();
-    Ok(ExitStatus::Done)
+    Ok(Exit::Done)
 }
 
 /// Ends when the process is asked to end.

@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::report::Report;
 
-use super::exit::ExitStatus;
+use super::exit::Exit;
 use super::failure::Failure;
 use super::output;
 
@@ -28,7 +28,7 @@ pub struct Arguments {
     check: Option<PathBuf>,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitStatus, Failure> {
+pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let schemas = schemas();
     if let Some(directory) = &arguments.write {
         return write(directory, &schemas);
@@ -39,7 +39,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitStatus, Failure> {
     let Some(name) = &arguments.name else {
         let names: String = schemas.iter().map(|schema| format!("{}\n", schema.name)).collect();
         output::result(&names)?;
-        return Ok(ExitStatus::Done);
+        return Ok(Exit::Done);
     };
     let wanted = name.strip_suffix(".json").unwrap_or(name).to_lowercase();
     match schemas.iter().find(|schema| schema.name.to_lowercase() == wanted) {
@@ -52,7 +52,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitStatus, Failure> {
             });
         }
     }
-    Ok(ExitStatus::Done)
+    Ok(Exit::Done)
 }
 
 /// One schema and the name of its file, without `.json`.
@@ -90,7 +90,7 @@ fn content(schema: &Named) -> String {
     format!("{:#}\n", schema.schema)
 }
 
-fn write(directory: &Path, schemas: &[Named]) -> Result<ExitStatus, Failure> {
+fn write(directory: &Path, schemas: &[Named]) -> Result<Exit, Failure> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| Failure::Write { path, source }
@@ -100,10 +100,10 @@ fn write(directory: &Path, schemas: &[Named]) -> Result<ExitStatus, Failure> {
         let path = file(directory, schema);
         fs::write(&path, content(schema)).map_err(failed(&path))?;
     }
-    Ok(ExitStatus::Done)
+    Ok(Exit::Done)
 }
 
-fn check(directory: &Path, schemas: &[Named]) -> Result<ExitStatus, Failure> {
+fn check(directory: &Path, schemas: &[Named]) -> Result<Exit, Failure> {
     let mut wrong = Vec::new();
     for schema in schemas {
         match fs::read_to_string(file(directory, schema)) {
@@ -112,7 +112,7 @@ fn check(directory: &Path, schemas: &[Named]) -> Result<ExitStatus, Failure> {
         }
     }
     if wrong.is_empty() {
-        Ok(ExitStatus::Done)
+        Ok(Exit::Done)
     } else {
         Err(Failure::Generated { directory: directory.to_owned(), files: wrong })
     }

@@ -6,7 +6,7 @@ use crate::model;
 use crate::reconcile;
 
 use super::arguments::{DataFormat, DataOutputArguments};
-use super::exit::ExitStatus;
+use super::exit::Exit;
 use super::failure::Failure;
 use super::output;
 
@@ -31,7 +31,7 @@ struct Version {
     operator: bool,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitStatus, Failure> {
+pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let version = Version {
         version: env!("CARGO_PKG_VERSION"),
         api_version: model::API_VERSION,
@@ -46,5 +46,5 @@ pub fn run(arguments: &Arguments) -> Result<ExitStatus, Failure> {
             version.version, version.api_version, version.plan_schema_version, version.report_schema_version
         ))?,
     }
-    Ok(ExitStatus::Done)
+    Ok(Exit::Done)
 }

@@ -64,7 +64,8 @@ pub(super) fn markdown_text(text: &str) -> String {
             // A zero-width joiner keeps the sign and ends the mention, which is looked for after rendering.
             '@' => escaped.push_str("@\u{2060}"),
             '#' => escaped.push_str("&#35;\u{2060}"),
-            '&' | '<' | '>' | '|' | '`' | '*' | '_' | '[' | ']' | '!' | '\\' | '~' | '$' | '(' | ')' | '{' | '}' => {
+            '&' | '<' | '>' | '|' | '`' | '*' | '_' | '[' | ']' | '!' | '\\' | '~' | '$' | '(' | ')'
+            | '{' | '}' => {
                 // Writing to a String cannot fail.
                 let _ = write!(escaped, "&#{};", u32::from(character));
             }

@@ -48,15 +48,20 @@ impl<'a> Reader<'a> {
         let mut node = node;
         // References do not nest deeper than the types do; the bound keeps a cycle from hanging.
         for _ in 0..32 {
-            if let Some(next) = node.get("$ref").and_then(Value::as_str).and_then(|pointer| {
-                pointer.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer))
-            }) {
+            if let Some(next) = node
+                .get("$ref")
+                .and_then(Value::as_str)
+                .and_then(|pointer| pointer.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer)))
+            {
                 node = next;
                 continue;
             }
-            let alternatives = ["anyOf", "oneOf"].iter().find_map(|word| node.get(*word)).and_then(Value::as_array);
+            let alternatives =
+                ["anyOf", "oneOf"].iter().find_map(|word| node.get(*word)).and_then(Value::as_array);
             let not_null = alternatives.map(|all| {
-                all.iter().filter(|schema| schema.get("type") != Some(&Value::from("null"))).collect::<Vec<_>>()
+                all.iter()
+                    .filter(|schema| schema.get("type") != Some(&Value::from("null")))
+                    .collect::<Vec<_>>()
             });
             match not_null.as_deref() {
                 Some([only]) => node = only,

@@ -157,7 +157,7 @@ impl From<&View> for Report {
         let plan = view.plan.as_ref();
         let mut warnings: Vec<ProblemReport> = view.warnings.iter().map(ProblemReport::from).collect();
         if let Some(plan) = plan {
-            warnings.extend(risk_warnings(plan));
+            warnings.extend(notes(plan));
             warnings.extend(withheld_warnings(plan));
         }
         Report {
@@ -168,7 +168,9 @@ impl From<&View> for Report {
                 server_version: plan.target.server_version.clone(),
             }),
             owner: plan.map(|plan| plan.owner.clone()),
-            changes: plan.map(|plan| plan.changes.iter().map(ChangeReport::from).collect()).unwrap_or_default(),
+            changes: plan
+                .map(|plan| plan.changes.iter().map(ChangeReport::from).collect())
+                .unwrap_or_default(),
             warnings,
             errors: view.errors.iter().map(ProblemReport::from).collect(),
             summary: plan.map(SummaryReport::from).unwrap_or_default(),
@@ -239,18 +241,18 @@ fn plain_warning(code: &str, message: String, address: &str) -> ProblemReport {
     }
 }
 
-fn risk_warnings(plan: &PlanView) -> impl Iterator<Item = ProblemReport> {
+/// What is said about a change besides its fields.
+fn notes(plan: &PlanView) -> impl Iterator<Item = ProblemReport> {
     plan.changes.iter().flat_map(|change| {
-        change.risk_notes.iter().map(|note| {
+        let risks = change.risk_notes.iter().map(|note| {
             plain_warning("risk", format!("{}: {note}", risk_words(change.risk)), &change.address)
-        })
+        });
+        risks.chain(change.notes.iter().map(|note| plain_warning("note", note.clone(), &change.address)))
     })
 }
 
 fn withheld_warnings(plan: &PlanView) -> impl Iterator<Item = ProblemReport> {
-    plan.withheld
-        .iter()
-        .map(|withheld| plain_warning("withheld", withheld.why.clone(), &withheld.address))
+    plan.withheld.iter().map(|withheld| plain_warning("withheld", withheld.why.clone(), &withheld.address))
 }
 
 impl From<&PlanView> for SummaryReport {

@@ -49,7 +49,10 @@ fn plan_markdown(out: &mut String, view: &View, plan: &PlanView) {
     if !plan.withheld.is_empty() {
         push(out, "**Withheld**\n");
         for withheld in &plan.withheld {
-            list_item(out, &format!("{}: {}", markdown_code(&withheld.address), markdown_text(&withheld.why)));
+            list_item(
+                out,
+                &format!("{}: {}", markdown_code(&withheld.address), markdown_text(&withheld.why)),
+            );
         }
         out.push('\n');
     }
@@ -80,11 +83,12 @@ fn table(out: &mut String, plan: &PlanView) {
         push_line(
             out,
             &format!(
-                "| {} | {} | {}{end} | {} | {risk} |",
+                "| {} | {} | {}{end} | {}{} | {risk} |",
                 sign(change.action),
                 markdown_code(&change.address),
                 action_word(change.action, change.deletion, change.reason),
                 reason_words(change.reason),
+                change.notes.iter().map(|note| format!("; {}", markdown_text(note))).collect::<String>(),
             ),
         );
     }

@@ -18,8 +18,8 @@ pub use markdown::markdown;
 pub use progress::Progress;
 pub use text::{Style, problems as text_problems, text};
 pub use view::{
-    Audience, ChangeView, FieldView, PlanView, ProblemView, Side, View, WithheldView, action_word, reason_words,
-    risk_words,
+    Audience, ChangeView, FieldView, PlanView, ProblemView, Side, View, WithheldView, action_word,
+    reason_words, risk_words,
 };
 
 /// The version of the JSON that [`Report`] is.

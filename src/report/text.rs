@@ -46,7 +46,8 @@ pub fn text(view: &View) -> String {
 pub fn problems(problems: &[ProblemView], word: &str, style: Ansi) -> String {
     let mut out = Out(String::new());
     for problem in problems {
-        let about = problem.address.as_ref().map(|address| format!("{}: ", one_line(address))).unwrap_or_default();
+        let about =
+            problem.address.as_ref().map(|address| format!("{}: ", one_line(address))).unwrap_or_default();
         out.line(&format!(
             "{style}{word}[{}]{style:#}: {about}{}",
             problem.code,
@@ -56,7 +57,7 @@ pub fn problems(problems: &[ProblemView], word: &str, style: Ansi) -> String {
             out.line(&format!("  --> {}:{line}:{column}", one_line(file)));
         }
         if let Some(hint) = &problem.hint {
-            out.line(&format!("  {}hint{:#}: {}", Style::HINT, Style::HINT, indented(hint, "  ")));
+            out.line(&format!("  {}= help{:#}: {}", Style::HINT, Style::HINT, indented(hint, "  ")));
         }
     }
     out.0
@@ -90,7 +91,8 @@ fn header(out: &mut Out, plan: &PlanView) {
 }
 
 fn risks(out: &mut Out, plan: &PlanView) {
-    let risky: Vec<&ChangeView> = plan.changes.iter().filter(|change| change.risk != Risk::Reversible).collect();
+    let risky: Vec<&ChangeView> =
+        plan.changes.iter().filter(|change| change.risk != Risk::Reversible).collect();
     if risky.is_empty() {
         return;
     }
@@ -124,13 +126,17 @@ fn change_text(out: &mut Out, change: &ChangeView) {
         Some(Status::Stale) => format!("  {}STALE{:#}", Style::ERROR, Style::ERROR),
         Some(Status::NotStarted) => format!("  {}not started{:#}", Style::WARNING, Style::WARNING),
     };
-    let id = change.id.as_ref().map(|id| format!(" {}{id}{:#}", Style::FAINT, Style::FAINT)).unwrap_or_default();
+    let id =
+        change.id.as_ref().map(|id| format!(" {}{id}{:#}", Style::FAINT, Style::FAINT)).unwrap_or_default();
     out.line(&format!(
         "  {style}{sign} {}{style:#}{id}: {} ({}){end}",
         one_line(&change.address),
         action_word(change.action, change.deletion, change.reason),
         reason_words(change.reason),
     ));
+    for note in &change.notes {
+        out.line(&format!("      {}{}{:#}", Style::FAINT, one_line(note), Style::FAINT));
+    }
     for field in &change.fields {
         field_text(out, field);
     }
@@ -174,8 +180,12 @@ fn diff_text(out: &mut Out, head: &str, before: &str, after: &str) {
     out.line(&format!("{head}:"));
     for line in line_diff(before, after) {
         match line {
-            DiffLine::Removed(text) => out.line(&format!("          {}- {text}{:#}", Style::REMOVED, Style::REMOVED)),
-            DiffLine::Added(text) => out.line(&format!("          {}+ {text}{:#}", Style::ADDED, Style::ADDED)),
+            DiffLine::Removed(text) => {
+                out.line(&format!("          {}- {text}{:#}", Style::REMOVED, Style::REMOVED))
+            }
+            DiffLine::Added(text) => {
+                out.line(&format!("          {}+ {text}{:#}", Style::ADDED, Style::ADDED))
+            }
             DiffLine::Kept(text) => out.line(format!("            {text}").trim_end()),
             DiffLine::Gap(count) => {
                 out.line(&format!("          {}… {count} more{:#}", Style::FAINT, Style::FAINT));
@@ -218,10 +228,13 @@ pub(super) fn summary_line(view: &View, plan: &PlanView) -> String {
         let verb = if guard { "refused" } else { "cannot be applied" };
         return format!("Plan {verb}: {errors} {}.", if errors == 1 { "error" } else { "errors" });
     }
-    let withheld = match summary.withheld {
-        0 => String::new(),
-        count => format!(", {count} withheld"),
-    };
+    let mut withheld = String::new();
+    for (count, word) in [(summary.withheld, "withheld"), (summary.suspended, "suspended")] {
+        if count > 0 {
+            // Writing to a String cannot fail.
+            let _ = write!(withheld, ", {count} {word}");
+        }
+    }
     if plan.changes.is_empty() {
         return format!("no changes: {} as declared{withheld}.", objects(summary.unchanged));
     }
@@ -247,6 +260,7 @@ fn run_line(plan: &PlanView, actual: u64) -> String {
     );
     for (count, word) in [
         (plan.summary.withheld, "withheld"),
+        (plan.summary.suspended, "suspended"),
         (plan.count(Status::Failed), "failed"),
         (plan.count(Status::Stale), "stale"),
         (plan.count(Status::Blocked), "blocked"),

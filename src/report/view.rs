@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::model::{Deletion, Sensitivity};
+use crate::model::{Address, Deletion, Sensitivity};
 use crate::reconcile::{
     Action, Blame, CallCounts, Change, FieldChange, Key, Outcome, Plan, Problem, Reason, Risk, Shown, Status,
     Summary, Target, Withheld,
@@ -61,6 +61,8 @@ pub struct ChangeView {
     pub risk_notes: Vec<String>,
     pub fields: Vec<FieldView>,
     pub depends_on: Vec<String>,
+    /// What a reader should know besides.
+    pub notes: Vec<String>,
     /// API calls that the change is made of.
     pub calls: u64,
     /// How it ended, when it was applied.
@@ -137,14 +139,7 @@ impl View {
         view.warnings.extend(outcome.warnings.iter().map(ProblemView::from));
         for end in &outcome.changes {
             let address = Some(end.address.to_string());
-            view.warnings.extend(end.notes.iter().map(|note| ProblemView {
-                code: "note".to_owned(),
-                message: note.clone(),
-                hint: None,
-                address: address.clone(),
-                place: None,
-                blame: Blame::Error,
-            }));
+            view.warnings.extend(end.notes.iter().map(|note| note_view(note, &end.address)));
             if let Some(problem) = &end.problem {
                 view.errors.push(ProblemView { address, ..ProblemView::from(problem) });
             }
@@ -187,6 +182,17 @@ impl From<&Problem> for ProblemView {
     }
 }
 
+fn note_view(note: &str, address: &Address) -> ProblemView {
+    ProblemView {
+        code: "note".to_owned(),
+        message: note.to_owned(),
+        hint: None,
+        address: Some(address.to_string()),
+        place: None,
+        blame: Blame::Error,
+    }
+}
+
 fn change_view(change: &Change, audience: Audience) -> ChangeView {
     ChangeView {
         address: change.address.to_string(),
@@ -203,6 +209,7 @@ fn change_view(change: &Change, audience: Audience) -> ChangeView {
         risk_notes: change.risk_notes.clone(),
         fields: change.fields.iter().map(|field| field_view(field, change.reason, audience)).collect(),
         depends_on: change.depends_on.iter().map(ToString::to_string).collect(),
+        notes: change.notes.clone(),
         calls: change.calls.len() as u64,
         status: None,
     }

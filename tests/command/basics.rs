@@ -32,7 +32,10 @@ fn every_shell_gets_a_completion_script() {
 #[test]
 fn explain_tells_a_fields_documentation() {
     assert_run!("explain-registrations", run(&["explain", "User.registrations"]));
-    assert_eq!(stdout(&run(&["explain", "user.spec.registrations"])), stdout(&run(&["explain", "users.registrations"])));
+    assert_eq!(
+        stdout(&run(&["explain", "user.spec.registrations"])),
+        stdout(&run(&["explain", "users.registrations"]))
+    );
     assert_run!("explain-unknown-field", run(&["explain", "EntityGrant.users"]));
     assert_run!("explain-unknown-kind", run(&["explain", "Group"]));
 }
@@ -80,7 +83,8 @@ fn a_key_is_no_argument() {
 
 #[test]
 fn colours_obey_the_flag_and_no_color() {
-    let coloured = |command: &mut std::process::Command| stderr(&command.output().unwrap()).contains('\u{1b}');
+    let coloured =
+        |command: &mut std::process::Command| stderr(&command.output().unwrap()).contains('\u{1b}');
     assert!(!coloured(&mut fusionkeep(&["explain", "Group"])));
     assert!(coloured(&mut fusionkeep(&["explain", "Group", "--color", "always"])));
     assert!(coloured(fusionkeep(&["explain", "Group"]).env("CLICOLOR_FORCE", "1")));
@@ -96,11 +100,8 @@ fn a_full_or_closed_stdout_is_an_error_and_no_panic() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("cannot write to standard output"), "{}", shown(&output));
 
-    let mut child = fusionkeep(&["completion", "bash"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        fusionkeep(&["completion", "bash"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(1), ""));

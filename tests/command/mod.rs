@@ -4,7 +4,6 @@ mod basics;
 mod report;
 mod sandbox;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -29,14 +28,6 @@ pub fn root() -> PathBuf {
 /// Runs to the end.
 pub fn run(arguments: &[&str]) -> Output {
     fusionkeep(arguments).output().unwrap()
-}
-
-/// Runs to the end with something on stdin.
-pub fn run_with_input(command: &mut Command, input: &str) -> Output {
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
 }
 
 pub fn stdout(output: &Output) -> String {

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use fusionkeep::model::{Address, Deletion, Kind, Place, Sensitivity};
 use fusionkeep::reconcile::{
     Action, Blame, Call, CallCounts, Change, ChangeOutcome, ContentType, FieldChange, Key, Method, Outcome,
-    Plan, Problem, Purpose, Reason, Recipient, Risk, SCHEMA_VERSION, Shown, Status, Target, Withheld,
+    Plan, Problem, Purpose, Reason, Recipient, RecordUpdate, Risk, SCHEMA_VERSION, Shown, Status, Target,
+    Withheld,
 };
 use fusionkeep::report::{Audience, Report, View, markdown, text};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-const HOSTILE: &str = "x|y `z`\n```\n@admins <img src=x onerror=alert(1)> [a](https://evil.example) \u{1b}[2J\u{202e}";
+const HOSTILE: &str =
+    "x|y `z`\n```\n@admins <img src=x onerror=alert(1)> [a](https://evil.example) \u{1b}[2J\u{202e}";
 
 fn field(path: &str, before: Shown, after: Shown, sensitivity: Sensitivity) -> FieldChange {
     FieldChange { path: path.to_owned(), before, after, sensitivity }
@@ -31,14 +33,18 @@ fn call() -> Call {
         content_type: ContentType::MergePatch,
         body: Some(json!({ "user": { "firstName": "BODY" } })),
         secrets: vec![],
+        part: None,
     }
 }
 
 fn change(kind: Kind, name: &str, action: Action, reason: Reason, fields: Vec<FieldChange>) -> Change {
+    let address = Address::new(kind, "default", name);
+    let key = Key::Id(Uuid::from_u128(name.len() as u128));
     Change {
-        address: Address::new(kind, "default", name),
+        record: RecordUpdate::Remove(key.clone()),
+        address,
         action,
-        key: Key::Id(Uuid::from_u128(name.len() as u128)),
+        key,
         reason,
         risk: Risk::Reversible,
         risk_notes: vec![],
@@ -47,6 +53,7 @@ fn change(kind: Kind, name: &str, action: Action, reason: Reason, fields: Vec<Fi
         depends_on: vec![],
         calls: vec![call()],
         fingerprint: None,
+        notes: vec![],
     }
 }
 
@@ -69,9 +76,17 @@ fn changes() -> Vec<Change> {
         field("firstName", value("SERVERS-NAME"), value("Dinesh"), Personal),
         field("mobilePhone", value("SERVERS-PHONE"), Shown::Absent, Personal),
         field("password", Shown::Secret, Shown::Secret, Secret),
-        field("registrations[3c219e58].roles", value(json!(["user"])), value(json!(["admin", "user"])), Public),
+        field(
+            "registrations[3c219e58].roles",
+            value(json!(["user"])),
+            value(json!(["admin", "user"])),
+            Public,
+        ),
     ];
-    let lambda = vec![field("body", value(before), value(after), Public), field("debug", value(true), value(false), Public)];
+    let lambda = vec![
+        field("body", value(before), value(after), Public),
+        field("debug", value(true), value(false), Public),
+    ];
     vec![
         change(Kind::Lambda, "claims", Action::Update, Reason::Differs, lambda),
         change(Kind::User, "richard", Action::Create, Reason::Missing, richard),
@@ -83,6 +98,7 @@ fn changes() -> Vec<Change> {
         },
         Change {
             risk: Risk::DeactivatesPerson,
+            notes: vec!["sessions end, the account stays".to_owned()],
             deletion: Some(Deletion::Deactivate),
             ..change(Kind::User, "erlich", Action::Delete, Reason::Pruned, vec![])
         },
@@ -114,6 +130,9 @@ fn plan() -> Plan {
         warnings: vec![problem("slow-search", "the search index is behind", None)],
         errors: vec![],
         unchanged: 33,
+        suspended: 0,
+        records: vec![],
+        import_batch: None,
     }
 }
 
@@ -166,7 +185,8 @@ fn a_plan_as_markdown() {
 fn a_plan_as_json() {
     let report = valid(&view());
     snapshot("report-plan-json", &format!("{report:#}"));
-    let risks: Vec<&str> = report["changes"].as_array().unwrap().iter().map(|change| change["risk"].as_str().unwrap()).collect();
+    let risks: Vec<&str> =
+        report["changes"].as_array().unwrap().iter().map(|change| change["risk"].as_str().unwrap()).collect();
     assert_eq!(risks[..2], ["givesAdministration", "deactivatesPerson"], "highest risk first");
 }
 
@@ -176,7 +196,12 @@ fn a_run_tells_what_became_of_each_change() {
     let mut changes: Vec<ChangeOutcome> = plan
         .changes
         .iter()
-        .map(|change| ChangeOutcome { address: change.address.clone(), status: Status::Done, problem: None, notes: vec![] })
+        .map(|change| ChangeOutcome {
+            address: change.address.clone(),
+            status: Status::Done,
+            problem: None,
+            notes: vec![],
+        })
         .collect();
     changes[1].status = Status::Failed;
     changes[1].problem = Some(problem("duplicate", "another user has this e-mail address", None));
@@ -212,7 +237,11 @@ fn values_of_the_server_are_masked_unless_asked_for() {
     for personal in [false, true] {
         let view = View::of_plan(&plan(), Audience { personal });
         for shown in [plain(&text(&view)), markdown(&view), valid(&view).to_string()] {
-            assert_eq!(shown.contains("SERVERS-NAME") && shown.contains("SERVERS-PHONE"), personal, "{shown}");
+            assert_eq!(
+                shown.contains("SERVERS-NAME") && shown.contains("SERVERS-PHONE"),
+                personal,
+                "{shown}"
+            );
             assert!(shown.contains("richard@piedpiper.com"), "the manifest's values are shown: {shown}");
         }
     }

@@ -49,7 +49,9 @@ fn it_says_where_it_listens_and_how_to_use_it() {
 fn a_key_is_made_and_kept_in_the_store() {
     let directory = tempfile::tempdir().unwrap();
     let store = directory.path().join("sandbox.db");
-    let key = |served: &Served| served.export.split(' ').find(|word| word.starts_with("FUSIONKEEP_API_KEY=")).map(str::to_owned);
+    let key = |served: &Served| {
+        served.export.split(' ').find(|word| word.starts_with("FUSIONKEEP_API_KEY=")).map(str::to_owned)
+    };
     let first = serve(&["--store", store.to_str().unwrap()]);
     let made = key(&first);
     assert_eq!(terminate(first), Some(0));
