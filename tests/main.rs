@@ -1,6 +1,7 @@
 //! The one integration-test binary: whole runs of the command, the sandbox's rules, the client, the laws.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod client;
 mod command;
 mod manifest;
 mod sandbox;

@@ -151,7 +151,7 @@ impl Client {
         &self.shared.base_url
     }
 
-    /// The longest that one attempt of `call` can take.
+    /// The longest that one attempt of `call` can take. A lock must outlast it.
     #[must_use]
     pub fn longest_attempt(&self, call: &Call) -> Duration {
         call.timeout.unwrap_or(self.shared.request_timeout)
@@ -296,7 +296,7 @@ impl Client {
         };
         // Again: waiting for a place takes time.
         self.may_begin(call).map_err(refuse)?;
-        let timeout = match self.shared.deadline {
+        let timeout = match self.deadline() {
             Some(deadline) => prepared.timeout.min(deadline.saturating_duration_since(Instant::now())),
             None => prepared.timeout,
         };
@@ -326,10 +326,15 @@ impl Client {
         if self.heeds_stop() && *self.shared.stop.borrow() {
             return Err(ErrorKind::Stopped);
         }
-        match self.shared.deadline {
+        match self.deadline() {
             Some(deadline) if deadline <= Instant::now() => Err(ErrorKind::DeadlinePassed),
             _ => Ok(()),
         }
+    }
+
+    /// The run's deadline; the record and the lock are closed properly after it.
+    fn deadline(&self) -> Option<Instant> {
+        self.shared.deadline.filter(|_| self.heeds_stop())
     }
 
     fn request(&self, call: &Call, prepared: &Prepared, timeout: Duration) -> reqwest::RequestBuilder {

@@ -234,15 +234,15 @@ impl Error {
         }
     }
 
-    /// A value that another object holds: the field, such as `user.email`. FusionAuth answers `[duplicate]`, or
-    /// `[inactive]` when the holder is deactivated (wire notes §1), which this is too.
+    /// A value that another object holds: the field, such as `user.email`, or an empty text when FusionAuth names none. It
+    /// answers `[duplicate]`, or `[inactive]` when the holder is deactivated (wire notes §1), which this is too.
     #[must_use]
     pub fn is_duplicate(&self) -> Option<&str> {
         let errors = self.api_errors()?;
-        errors.field_of_kind("duplicate").or_else(|| errors.field_of_kind("inactive")).or_else(|| {
-            // General errors have no field; the code may name one after its kind.
-            errors.has_kind("duplicate").then_some("")
-        })
+        errors
+            .field_of_kind("duplicate")
+            .or_else(|| errors.field_of_kind("inactive"))
+            .or_else(|| errors.has_kind("duplicate").then_some(""))
     }
 
     /// A value that a *deactivated* user holds.
@@ -277,7 +277,9 @@ impl Error {
     pub fn is_unreachable(&self) -> bool {
         match *self.kind {
             ErrorKind::Unreachable { .. } | ErrorKind::NoAnswer { .. } | ErrorKind::UnprovenBaseUrl => true,
-            ErrorKind::Redirect { .. } | ErrorKind::NotJson { .. } => true,
+            ErrorKind::Redirect { .. } => true,
+            // A proxy's page instead of FusionAuth; a firewall's refusal of one request is not.
+            ErrorKind::NotJson { status, .. } => matches!(status, 200..=399 | 404 | 405 | 502..=504),
             ErrorKind::Api { status, ref errors, .. } => matches!(status, 502 | 503) && errors.is_empty(),
             _ => false,
         }

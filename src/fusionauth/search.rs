@@ -75,13 +75,8 @@ impl Client {
         let mut pages = futures::stream::iter(calls).map(fetch).buffer_unordered(PAGES_AT_ONCE);
         while let Some(page) = pages.next().await {
             // 404 is documented for "no hits".
-            let Some(page) = page? else { continue };
-            let mut handed = HashSet::new();
-            visit(&page, rows.key, |id, value| {
-                if handed.insert(id) {
-                    row(value)
-                }
-            })?;
+            let Some((ids, page)) = page? else { continue };
+            visit(&page, rows.key, &ids, &mut HashSet::new(), &mut row)?;
         }
         Ok(())
     }
@@ -102,14 +97,10 @@ impl Client {
             let page =
                 absent(self.run(&call, |response| Ok((response.head(rows.key)?, response.clone()))).await)?;
             let Some((head, response)) = page else { break };
-            visit(&response, rows.key, |id, value| {
-                if handed.insert(id) {
-                    row(value)
-                }
-            })?;
+            visit(&response, rows.key, &head.ids, &mut handed, &mut row)?;
             let received = head.ids.len();
             start += received;
-            let rest = head.total.is_some_and(|total| total > start as u64);
+            let rest = head.total.map_or(received >= PAGE_OF_ROWS, |total| total > start as u64);
             if received == 0 && rest {
                 let total = head.total;
                 return Err(response.error(ErrorKind::ShortPage { total, rows: start as u64 }));
@@ -194,8 +185,8 @@ impl Rows {
     }
 }
 
-/// A page whose rows are all that exist of the ids asked for.
-fn complete_page(rows: &Rows, response: &Response, asked: &[Uuid]) -> Result<Response, Error> {
+/// A page whose rows are all that exist of the ids asked for, and its ids in order.
+fn complete_page(rows: &Rows, response: &Response, asked: &[Uuid]) -> Result<(Vec<Uuid>, Response), Error> {
     let head = response.head(rows.key)?;
     let received: HashSet<Uuid> = head.ids.iter().copied().collect();
     let asked: HashSet<Uuid> = asked.iter().copied().collect();
@@ -205,25 +196,26 @@ fn complete_page(rows: &Rows, response: &Response, asked: &[Uuid]) -> Result<Res
     let count = received.len() as u64;
     // All that was asked for is there: no total is needed to believe that.
     if received.len() == asked.len() || head.total == Some(count) {
-        return Ok(response.clone());
+        return Ok((head.ids, response.clone()));
     }
     Err(response.error(ErrorKind::ShortPage { total: head.total, rows: count }))
 }
 
-/// Hands each row of a page to `row`, with its id.
+/// Hands the rows of a page to `row`, each id once. `ids` are those of the very page, in order.
 fn visit<T: DeserializeOwned>(
     response: &Response,
     key: &'static str,
-    mut row: impl FnMut(Uuid, T),
+    ids: &[Uuid],
+    handed: &mut HashSet<Uuid>,
+    row: &mut impl FnMut(T),
 ) -> Result<(), Error> {
-    // Both come from the same bytes in the same order.
-    let mut ids = response.head(key)?.ids.into_iter();
-    response.walk(key, |value: T| {
-        if let Some(id) = ids.next() {
-            row(id, value);
+    let mut ids = ids.iter();
+    let each = |value: T| {
+        if ids.next().is_some_and(|id| handed.insert(*id)) {
+            row(value);
         }
-    })?;
-    Ok(())
+    };
+    response.walk(key, each).map(drop)
 }
 
 impl Response {

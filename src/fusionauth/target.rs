@@ -34,7 +34,7 @@ pub struct Target {
     pub connect_timeout: Duration,
     /// For one attempt, from sending to the end of the body.
     pub request_timeout: Duration,
-    /// For all calls of this client together, from its making.
+    /// For all calls on objects together, from the client's making.
     pub run_deadline: Option<Duration>,
     /// How calls are repeated.
     pub retry: RetryPolicy,
@@ -72,7 +72,7 @@ impl Target {
             insecure_http: false,
             environment_proxies: true,
             address_filter: None,
-            connect_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(30),
             run_deadline: None,
             retry: RetryPolicy::default(),

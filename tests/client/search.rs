@@ -1,0 +1,208 @@
+//! Pages of ids that must be whole, and searches that are paged to their end.
+
+use std::collections::HashSet;
+
+use fusionkeep::fusionauth::{ErrorKind, Object, ServerVersion, entities, users};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Reply, Seen, Server, empty, id, reply, version};
+
+fn ids(count: u128) -> Vec<Uuid> {
+    (1..=count).map(id).collect()
+}
+
+fn rows(ids: &[Value]) -> Vec<Value> {
+    ids.iter().map(|id| json!({"id": id, "email": "x@y.z"})).collect()
+}
+
+fn asked(seen: &Seen) -> &Vec<Value> {
+    seen.body["search"]["ids"].as_array().unwrap()
+}
+
+/// A page of exactly these rows, as FusionAuth answers.
+fn page(rows: &[Value]) -> Reply {
+    reply(200, json!({"total": rows.len(), "users": rows, "expandable": ["memberships"]}))
+}
+
+async fn read(server: &Server, ids: &[Uuid]) -> Result<HashSet<Uuid>, fusionkeep::fusionauth::Error> {
+    let mut found = HashSet::new();
+    let row = |row: Object| {
+        let id: Uuid = row["id"].as_str().unwrap().parse().unwrap();
+        assert!(found.insert(id), "handed out twice");
+    };
+    server.client().users_by_ids(ids, row).await.map(|()| found)
+}
+
+#[tokio::test]
+async fn ten_thousand_users_are_ten_requests() {
+    let server = Server::start(|_, seen| page(&rows(asked(seen)))).await;
+    let wanted = ids(10_000);
+    let mut twice = wanted.clone();
+    twice.extend(&wanted[..50]);
+    assert_eq!(read(&server, &twice).await.unwrap().len(), 10_000);
+    let seen = server.seen();
+    assert_eq!(seen.len(), 10);
+    assert_eq!(seen[0].line(), "POST /api/user/search");
+    assert_eq!(seen[0].body["expand"], json!(["registrations"]));
+}
+
+#[tokio::test]
+async fn a_row_is_absent_only_when_the_total_says_so() {
+    let server = Server::start(|_, seen| page(&rows(&asked(seen)[1..]))).await;
+    assert_eq!(read(&server, &ids(3)).await.unwrap(), HashSet::from([id(2), id(3)]));
+}
+
+#[tokio::test]
+async fn a_short_page_is_read_again_and_never_absence() {
+    let short = |seen: &Seen| reply(200, json!({"total": 3, "users": rows(&asked(seen)[1..])}));
+    let server = Server::start(move |number, seen| match number {
+        0 => short(seen),
+        _ => page(&rows(asked(seen))),
+    })
+    .await;
+    assert_eq!(read(&server, &ids(3)).await.unwrap().len(), 3);
+
+    let server = Server::start(move |_, seen| short(seen)).await;
+    let error = read(&server, &ids(3)).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::ShortPage { total: Some(3), rows: 2 });
+}
+
+#[tokio::test]
+async fn a_repeated_row_does_not_fill_a_page() {
+    let server = Server::start(|_, seen| {
+        let mut rows = rows(&asked(seen)[1..]);
+        rows.push(rows[0].clone());
+        page(&rows)
+    })
+    .await;
+    let error = read(&server, &ids(3)).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::ShortPage { total: Some(3), rows: 2 });
+
+    let server = Server::start(|_, seen| {
+        let mut rows = rows(asked(seen));
+        rows.push(rows[0].clone());
+        reply(200, json!({"total": 3, "users": rows}))
+    })
+    .await;
+    assert_eq!(read(&server, &ids(3)).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_missing_total_proves_no_absence() {
+    let server = Server::start(|_, seen| reply(200, json!({"users": rows(&asked(seen)[1..])}))).await;
+    assert!(matches!(
+        read(&server, &ids(3)).await.unwrap_err().kind(),
+        ErrorKind::ShortPage { total: None, .. }
+    ));
+    let server = Server::start(|_, seen| reply(200, json!({"users": rows(asked(seen))}))).await;
+    assert_eq!(read(&server, &ids(3)).await.unwrap().len(), 3, "nothing is missing");
+}
+
+#[tokio::test]
+async fn rows_that_nobody_asked_for_are_an_error() {
+    let server = Server::start(|_, _| page(&rows(&[json!(id(99))]))).await;
+    assert!(matches!(read(&server, &ids(3)).await.unwrap_err().kind(), ErrorKind::UnexpectedShape(_)));
+}
+
+#[tokio::test]
+async fn a_404_of_a_search_is_no_hits_once_the_url_is_proven() {
+    let server = Server::start(|_, _| empty(404)).await;
+    assert!(read(&server, &ids(3)).await.unwrap_err().is_unreachable());
+    let server = Server::start(|_, seen| match seen.path.as_str() {
+        "/api/system/version" => version(),
+        _ => empty(404),
+    })
+    .await;
+    assert!(read(&server, &ids(3)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn no_ids_are_no_requests() {
+    let server = Server::start(|_, _| empty(500)).await;
+    assert!(read(&server, &[]).await.unwrap().is_empty());
+    assert!(server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_page_whose_rows_are_malformed_hands_out_nothing() {
+    let server =
+        Server::start(|_, _| reply(200, json!({"total": 1, "users": [{"id": "canary-not-an-id"}]}))).await;
+    let error = read(&server, &ids(1)).await.unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
+}
+
+/// Serves `total` entities by place.
+fn paged(seen: &Seen, total: u64) -> Reply {
+    let search = &seen.body["search"];
+    let start = search["startRow"].as_u64().unwrap();
+    let count = search["numberOfResults"].as_u64().unwrap();
+    let rows: Vec<Value> = (start..(start + count).min(total)).map(|n| json!({"id": id(n.into())})).collect();
+    reply(200, json!({"total": total, "entities": rows}))
+}
+
+#[tokio::test]
+async fn a_search_is_paged_to_its_end() {
+    let server = Server::start(|_, seen| paged(seen, 1_234)).await;
+    let mut found = 0;
+    let count = server.client().search_entities(&entities::all(), |_: Object| found += 1).await.unwrap();
+    assert_eq!((count, found), (1_234, 1_234));
+    let search = &server.seen()[2].body["search"];
+    assert_eq!(search["queryString"], json!("*"));
+    assert_eq!(search["startRow"], json!(1_000));
+    assert_eq!(search["accurateTotal"], json!(true));
+    assert_eq!(search["sortFields"][0], json!({"name": "insertInstant", "order": "asc"}));
+    assert_eq!(server.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn beyond_the_window_the_token_leads_on() {
+    let server = Server::start(|_, seen| {
+        let search = &seen.body["search"];
+        let start = match search["nextResults"].as_str() {
+            Some(token) => {
+                assert!(search.get("queryString").is_none() && search.get("sortFields").is_none());
+                assert!(search.get("startRow").is_none());
+                token.parse().unwrap()
+            }
+            None => search["startRow"].as_u64().unwrap(),
+        };
+        assert!(search.get("nextResults").is_some() || start + 500 <= 10_000, "a search engine refuses this");
+        let rows: Vec<Value> =
+            (start..(start + 500).min(10_700)).map(|n| json!({"id": id(n.into())})).collect();
+        reply(200, json!({"total": 10_700, "users": rows, "nextResults": (start + 500).to_string()}))
+    })
+    .await;
+    let count =
+        server.client().search_users(&users::all(&ServerVersion::new(1, 69, 0)), |_: Object| {}).await;
+    assert_eq!(count.unwrap(), 10_700);
+}
+
+#[tokio::test]
+async fn a_search_that_stops_before_its_total_is_an_error() {
+    let server = Server::start(|number, seen| match number {
+        0 => paged(seen, 700),
+        _ => reply(200, json!({"total": 700, "entities": []})),
+    })
+    .await;
+    let error = server.client().search_entities(&entities::all(), |_: Object| {}).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::ShortPage { total: Some(700), rows: 500 });
+}
+
+#[tokio::test]
+async fn groups_are_searched_by_name_and_paged() {
+    let server = Server::start(|_, seen| {
+        let search = &seen.body["search"];
+        let start = search["startRow"].as_u64().unwrap();
+        let rows: Vec<Value> = (start..(start + 500).min(600)).map(|n| json!({"id": id(n.into())})).collect();
+        reply(200, json!({"total": 600, "groups": rows}))
+    })
+    .await;
+    let found = server.client().search_groups("fusionkeep/acme/*", "insertInstant DESC").await.unwrap();
+    assert_eq!(found.len(), 600);
+    let search = &server.seen()[0].body["search"];
+    assert_eq!(
+        (&search["name"], &search["orderBy"]),
+        (&json!("fusionkeep/acme/*"), &json!("insertInstant DESC"))
+    );
+}
