@@ -72,6 +72,21 @@ pub fn custom_resource_definitions() -> Result<Vec<CustomResourceDefinition>, De
     Kind::ALL.into_iter().map(definition).collect()
 }
 
+/// One definition as YAML with the name of its file in the chart.
+pub fn definition_files() -> Result<Vec<(String, String)>, DefinitionError> {
+    custom_resource_definitions()?
+        .iter()
+        .map(|definition| {
+            let name = format!("{}.yaml", definition.spec.names.plural);
+            Ok((name, yaml(definition)?))
+        })
+        .collect()
+}
+
+fn yaml(definition: &CustomResourceDefinition) -> Result<String, DefinitionError> {
+    serde_saphyr::to_string(definition).map_err(|error| DefinitionError::Yaml(error.to_string()))
+}
+
 /// All definitions as a stream of YAML documents, as `fusionkeep crds` prints them.
 pub fn definitions_as_yaml() -> Result<String, DefinitionError> {
     let mut text = String::new();
@@ -416,5 +431,18 @@ mod tests {
         for leftover in ["anyOf", "$ref", "$defs", "x-exactly-one-of", "additionalProperties: true"] {
             assert!(!text.contains(leftover), "{leftover} in\n{text}");
         }
+    }
+
+    /// `FUSIONKEEP_UPDATE=1 cargo test` writes them anew.
+    #[test]
+    fn the_charts_definitions_are_the_generated_ones() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/fusionkeep/files/crds");
+        for (name, text) in definition_files().unwrap() {
+            if std::env::var_os("FUSIONKEEP_UPDATE").is_some() {
+                std::fs::write(folder.join(&name), &text).unwrap();
+            }
+            assert_eq!(std::fs::read_to_string(folder.join(&name)).unwrap(), text, "{name}");
+        }
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), Kind::ALL.len());
     }
 }

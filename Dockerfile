@@ -1,0 +1,18 @@
+# A static binary in an empty image, run by a user without rights.
+FROM rust:1-alpine AS build
+RUN apk add --no-cache build-base perl
+WORKDIR /source
+COPY Cargo.toml Cargo.lock ./
+COPY src src
+COPY schemas schemas
+# Tests are declared in Cargo.toml; only their names are needed to build the binary.
+RUN mkdir -p tests/kube && touch tests/main.rs tests/kube/main.rs \
+    && cargo build --release --locked --bin fusionkeep \
+    && cp target/release/fusionkeep /fusionkeep
+
+FROM scratch
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /fusionkeep /fusionkeep
+USER 65532:65532
+ENTRYPOINT ["/fusionkeep"]
+CMD ["operator"]
