@@ -1,8 +1,10 @@
 //! Connects manifests, API and the pure core: observe, apply, record, lock, journal.
 
+pub mod catalogue;
 pub mod declarations;
 pub mod error;
 pub mod keys;
+pub mod lookup;
 pub mod lower;
 pub mod problem;
 pub mod progress;

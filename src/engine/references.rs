@@ -1,7 +1,8 @@
 //! What manifests refer to and do not declare: applications, identity providers, people and entities that stand
 //! only in FusionAuth. Which of them are needed, and what was found. Pure; looking up is `lookup`'s.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -138,6 +139,8 @@ pub struct Application {
     pub id: Uuid,
     pub name: String,
     pub roles: BTreeSet<String>,
+    /// The lambdas that it uses.
+    pub lambdas: BTreeSet<Uuid>,
 }
 
 /// A live object that manifests refer to by name.
@@ -145,13 +148,15 @@ pub struct Application {
 pub struct Named {
     pub id: Uuid,
     pub name: String,
+    /// The lambdas that it uses.
+    pub lambdas: BTreeSet<Uuid>,
 }
 
 /// What was found of all that is needed. A key that is missing was looked for and does not exist.
 #[derive(Debug, Default)]
 pub struct References {
-    pub applications: Vec<Application>,
-    pub identity_providers: Vec<Named>,
+    pub applications: Arc<Vec<Application>>,
+    pub identity_providers: Arc<Vec<Named>>,
     pub users: BTreeMap<UserBy, Uuid>,
     pub entities: BTreeMap<EntityBy, Vec<Uuid>>,
     pub entity_types: BTreeSet<Uuid>,
@@ -174,11 +179,6 @@ impl References {
 
     pub fn identity_provider(&self, by: &NameOrId) -> Resolution<&Named> {
         resolve(&self.identity_providers, by, |found| found.id, |found| &found.name)
-    }
-
-    /// Applications by id, for messages and for what a role means.
-    pub fn application_names(&self) -> HashMap<Uuid, &str> {
-        self.applications.iter().map(|found| (found.id, found.name.as_str())).collect()
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use crate::fusionauth::Object;
 use crate::model::{Fields, Kind, KindRow, Sensitivity, Write, row};
@@ -17,7 +19,25 @@ pub struct IncompleteRow {
     pub field: &'static str,
 }
 
-/// A live object of a kind with an id.
+/// A live object of a kind with an id. Compared secrets are compared here, and then dropped: `declared` gives the
+/// value that the manifest asks for, if it could be read.
+pub fn live_with_secret(
+    kind: Kind,
+    mut object: Object,
+    declared: impl Fn(Uuid, &str) -> Option<SecretString>,
+) -> Result<Live, IncompleteRow> {
+    let mut equal = BTreeMap::new();
+    for rule in row(kind).fields.iter().filter(|rule| rule.sensitivity == Sensitivity::Secret) {
+        let Some(Value::String(found)) = object.remove(rule.path) else { continue };
+        let found = Zeroizing::new(found);
+        if let Some(wanted) = uuid(&object, "id").and_then(|id| declared(id, rule.path)) {
+            equal.insert(rule.path.to_owned(), wanted.expose_secret() == found.as_str());
+        }
+    }
+    live(kind, object).map(|live| Live { secrets_equal: equal, ..live })
+}
+
+/// A live object of a kind with an id, its secrets unseen.
 pub fn live(kind: Kind, mut object: Object) -> Result<Live, IncompleteRow> {
     let id = uuid(&object, "id").ok_or(IncompleteRow { kind, field: "id" })?;
     let row = row(kind);
@@ -135,8 +155,14 @@ mod tests {
         let id = Uuid::from_u128(1);
         let entity = object(json!({"id": id, "name": "Raviga", "clientSecret": "canary",
             "type": {"id": id, "name": "Company", "permissions": []}}));
-        let live = super::live(Kind::Entity, entity).unwrap();
+        let live = super::live(Kind::Entity, entity.clone()).unwrap();
         assert_eq!(Value::Object(live.fields), json!({"name": "Raviga", "type": {"id": id}}));
+        for (declared, equal) in [("canary", true), ("other", false)] {
+            let live = live_with_secret(Kind::Entity, entity.clone(), |_, _| Some(declared.into())).unwrap();
+            assert_eq!(live.secrets_equal["clientSecret"], equal);
+        }
+        let unseen = live_with_secret(Kind::Entity, entity, |_, _| None).unwrap();
+        assert!(unseen.secrets_equal.is_empty());
     }
 
     #[test]

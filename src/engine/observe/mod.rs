@@ -1,0 +1,311 @@
+//! Reads what is live, in bulk: the number of requests is the cost. Each object is handed on as its page arrives
+//! and compared at once, so that no more than a few pages are ever held.
+//!
+//! What is missing from an answer is absent only where the answer proves it (the client sees to that); anything
+//! else is an error, never "absent".
+
+mod natural;
+mod pairs;
+mod pending;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use uuid::Uuid;
+
+use crate::fusionauth::{Client, Error, Object};
+use crate::model::{Kind, row};
+use crate::reconcile::{Desired, Entry, Key, Live, Problem};
+
+use super::catalogue::Catalogue;
+use super::declarations::has_id;
+use super::problem::At;
+use super::rows;
+
+/// One object to read: declared, or held by the record alone.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    pub desired: Option<Desired>,
+    /// What the record holds of it.
+    pub entry: Option<Entry>,
+    /// Only referred to by what the run is about: it is read and compared, and nothing is done about it.
+    pub context: bool,
+}
+
+impl Subject {
+    pub fn kind(&self) -> Kind {
+        match (&self.desired, &self.entry) {
+            (Some(desired), _) => desired.address.kind,
+            (None, Some(entry)) => entry.address.kind,
+            // A subject has one of them.
+            (None, None) => Kind::User,
+        }
+    }
+
+    /// The id under which the object is looked for, of kinds that have one.
+    fn id(&self) -> Option<Uuid> {
+        match (&self.desired, &self.entry) {
+            (Some(desired), _) => match desired.key {
+                crate::reconcile::KeyReference::Id(id) => Some(id),
+                _ => None,
+            },
+            (None, Some(entry)) => entry.key.id(),
+            (None, None) => None,
+        }
+    }
+}
+
+/// What was found of a subject.
+#[derive(Debug)]
+pub struct Found {
+    /// Where it stands or will stand.
+    pub key: Key,
+    pub live: Option<Live>,
+    /// Of links and grants whose key changed: what stands under the record's key.
+    pub previous: Option<Live>,
+    /// Found by e-mail, name or the like, not under its own id.
+    pub by_natural_key: bool,
+}
+
+/// What observing comes to, subject by subject.
+#[derive(Debug)]
+pub enum Observation {
+    Found(Box<Found>),
+    /// It cannot be planned, and this is why.
+    Failed(Vec<Problem>),
+}
+
+/// Compares each subject as soon as it has been read. The observer asks it where what has been compared stands.
+pub trait Sink: Send {
+    /// Takes the observation of the subject at `index`. Each subject is taken once.
+    fn take(&mut self, index: usize, observation: Observation);
+
+    /// Where the object of a reference stands and whether it is live; None when it failed or was never seen.
+    fn standing(&self, reference: &crate::reconcile::ObjectRef) -> Option<Standing>;
+
+    /// The declared value of a compared secret, when it could be read.
+    fn secret(&self, index: usize, field: &str) -> Option<secrecy::SecretString>;
+}
+
+/// Where an object stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub id: Uuid,
+    /// Whether it is there already.
+    pub live: bool,
+}
+
+/// Reads subjects.
+pub struct Observer<'a, S> {
+    pub client: &'a Client,
+    pub catalogue: &'a Catalogue,
+    pub version: &'a crate::fusionauth::ServerVersion,
+    pub subjects: &'a [Subject],
+    /// Pending links' ids, by subject, of those that could be read.
+    pub pending: &'a HashMap<usize, secrecy::SecretString>,
+    /// Ids that the record holds: an object under one of them is nobody else's to find by name.
+    pub held: &'a HashSet<Uuid>,
+    pub sink: &'a std::sync::Mutex<S>,
+}
+
+/// The subjects of one kind by the id they are looked for under.
+struct ById {
+    kind: Kind,
+    indexes: HashMap<Uuid, Vec<usize>>,
+    seen: HashSet<Uuid>,
+}
+
+impl ById {
+    fn ids(&self) -> Vec<Uuid> {
+        self.indexes.keys().copied().collect()
+    }
+
+    /// Subjects whose id was not answered, in their order.
+    fn absent(&self) -> Vec<usize> {
+        let missing = self.indexes.iter().filter(|(id, _)| !self.seen.contains(id));
+        let absent: BTreeSet<usize> = missing.flat_map(|(_, indexes)| indexes.iter().copied()).collect();
+        absent.into_iter().collect()
+    }
+}
+
+impl<S: Sink> Observer<'_, S> {
+    /// Reads everything: what has an id first, then the pairs, whose ids are known then.
+    ///
+    /// # Errors
+    /// Any read that fails for good.
+    pub async fn run(&self) -> Result<(), Error> {
+        tokio::try_join!(
+            async {
+                self.entity_types().await?;
+                self.entities().await
+            },
+            self.lambdas(),
+            self.users(),
+        )?;
+        tokio::try_join!(self.grants(), self.links())?;
+        Ok(())
+    }
+
+    fn sink(&self) -> std::sync::MutexGuard<'_, S> {
+        // A sink that panicked while it compared has ended the run already.
+        self.sink.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn by_id(&self, kind: Kind) -> ById {
+        debug_assert!(has_id(kind));
+        let mut indexes: HashMap<Uuid, Vec<usize>> = HashMap::new();
+        for (index, subject) in self.subjects.iter().enumerate() {
+            if let Some(id) = subject.id().filter(|_| subject.kind() == kind) {
+                indexes.entry(id).or_default().push(index);
+            }
+        }
+        ById { kind, indexes, seen: HashSet::new() }
+    }
+
+    async fn users(&self) -> Result<(), Error> {
+        let mut subjects = self.by_id(Kind::User);
+        let ids = subjects.ids();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.client.users_by_ids(&ids, |row: Object| self.hand_row(&mut subjects, row)).await?;
+        let absent = subjects.absent();
+        let hits = self.users_by_natural_key(&absent).await?;
+        self.hand_absent(Kind::User, absent, hits).await
+    }
+
+    async fn entities(&self) -> Result<(), Error> {
+        let mut subjects = self.by_id(Kind::Entity);
+        let ids = subjects.ids();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.client.entities_by_ids(&ids, |row: Object| self.hand_row(&mut subjects, row)).await?;
+        let absent = subjects.absent();
+        let hits = self.entities_by_natural_key(&absent).await?;
+        self.hand_absent(Kind::Entity, absent, hits).await
+    }
+
+    async fn entity_types(&self) -> Result<(), Error> {
+        let mut subjects = self.by_id(Kind::EntityType);
+        if subjects.indexes.is_empty() {
+            return Ok(());
+        }
+        let all = self.catalogue.entity_types().await?;
+        self.hand_listed(&mut subjects, &all);
+        Ok(())
+    }
+
+    async fn lambdas(&self) -> Result<(), Error> {
+        let mut subjects = self.by_id(Kind::Lambda);
+        if subjects.indexes.is_empty() {
+            return Ok(());
+        }
+        let all = self.catalogue.lambdas().await?;
+        self.hand_listed(&mut subjects, &all);
+        Ok(())
+    }
+
+    /// Of a kind that is listed whole: those under their ids, then the others by name.
+    fn hand_listed(&self, subjects: &mut ById, all: &[Object]) {
+        for object in all {
+            let wanted = rows::uuid(object, "id").is_some_and(|id| subjects.indexes.contains_key(&id));
+            if wanted {
+                self.hand_row(subjects, object.clone());
+            }
+        }
+        let taken: HashSet<Uuid> = subjects.indexes.keys().chain(self.held).copied().collect();
+        for index in subjects.absent() {
+            let hit = self.listed_by_name(index, all, &taken);
+            match hit.cloned().map(|object| rows::live(subjects.kind, object)) {
+                Some(Ok(live)) => self.hand(index, live.key.clone(), Some(live), true),
+                _ => self.hand_nothing(index),
+            }
+        }
+    }
+
+    /// A row of an answer, to every subject that is looked for under its id.
+    fn hand_row(&self, subjects: &mut ById, row: Object) {
+        let Some(id) = rows::uuid(&row, "id") else { return };
+        if !subjects.seen.insert(id) {
+            return;
+        }
+        // Two subjects under one id are an error of the plan, so that copies are hardly ever made.
+        let Some((first, others)) = subjects.indexes.get(&id).and_then(|indexes| indexes.split_first()) else {
+            return;
+        };
+        for other in others {
+            self.hand_live(subjects.kind, *other, row.clone(), false);
+        }
+        self.hand_live(subjects.kind, *first, row, false);
+    }
+
+    fn hand_live(&self, kind: Kind, index: usize, row: Object, by_natural_key: bool) {
+        let live = rows::live_with_secret(kind, row, |_, field| self.sink().secret(index, field));
+        match live {
+            Ok(live) => self.hand(index, live.key.clone(), Some(live), by_natural_key),
+            Err(error) => self.hand_problem(index, "incomplete-answer", error.to_string(), None),
+        }
+    }
+
+    fn hand(&self, index: usize, key: Key, live: Option<Live>, by_natural_key: bool) {
+        let found = Found { key, live, previous: None, by_natural_key };
+        self.sink().take(index, Observation::Found(Box::new(found)));
+    }
+
+    /// Nothing stands where the subject belongs.
+    fn hand_nothing(&self, index: usize) {
+        if let Some(id) = self.subjects.get(index).and_then(Subject::id) {
+            self.hand(index, Key::Id(id), None, false);
+        }
+    }
+
+    fn hand_problem(&self, index: usize, code: &str, message: String, hint: Option<String>) {
+        let Some(desired) = self.subjects.get(index).and_then(|subject| subject.desired.as_ref()) else {
+            return self.hand_nothing(index);
+        };
+        let at = At { address: &desired.address, place: &desired.place };
+        self.sink().take(index, Observation::Failed(vec![at.problem(code, message, hint)]));
+    }
+
+    /// Objects that are not under their own ids: what their natural keys led to is read again by id, for an index
+    /// lags behind and only the object itself says what it is.
+    async fn hand_absent(&self, kind: Kind, absent: Vec<usize>, hits: Hits) -> Result<(), Error> {
+        let mut rest: HashSet<usize> = absent.iter().copied().collect();
+        let mut by_id: HashMap<Uuid, Vec<usize>> = HashMap::new();
+        for (index, ids) in hits {
+            let mut ids = ids.into_iter();
+            match (ids.next(), ids.next()) {
+                (Some(id), None) => by_id.entry(id).or_default().push(index),
+                (Some(first), Some(second)) => {
+                    rest.remove(&index);
+                    let message = format!(
+                        "its {} belong to different live objects, among them {first} and {second}",
+                        row(kind).natural_key
+                    );
+                    let hint = "declare spec.id to say which one is meant, or mend the declaration";
+                    self.hand_problem(index, "ambiguous-adoption", message, Some(hint.to_owned()));
+                }
+                (None, _) => {}
+            }
+        }
+        let ids: Vec<Uuid> = by_id.keys().copied().collect();
+        let take = |row: Object| {
+            let indexes = rows::uuid(&row, "id").and_then(|id| by_id.get(&id));
+            for index in indexes.into_iter().flatten().filter(|index| rest.remove(index)) {
+                self.hand_live(kind, *index, row.clone(), true);
+            }
+        };
+        match kind {
+            _ if ids.is_empty() => {}
+            Kind::User => self.client.users_by_ids(&ids, take).await?,
+            _ => self.client.entities_by_ids(&ids, take).await?,
+        }
+        for index in absent.into_iter().filter(|index| rest.contains(index)) {
+            self.hand_nothing(index);
+        }
+        Ok(())
+    }
+}
+
+/// Live ids by subject, several where the parts of a natural key disagree.
+type Hits = HashMap<usize, BTreeSet<Uuid>>;
