@@ -6,6 +6,7 @@ pub mod error;
 pub mod keys;
 pub mod lookup;
 pub mod lower;
+pub mod observe;
 pub mod problem;
 pub mod progress;
 pub mod record;

@@ -102,8 +102,8 @@ pub struct Observer<'a, S> {
     pub subjects: &'a [Subject],
     /// Pending links' ids, by subject, of those that could be read.
     pub pending: &'a HashMap<usize, secrecy::SecretString>,
-    /// Ids that the record holds: an object under one of them is nobody else's to find by name.
-    pub held: &'a HashSet<Uuid>,
+    /// What the record holds: such an object is nobody else's to find by name.
+    pub held: &'a HashSet<Key>,
     pub sink: &'a std::sync::Mutex<S>,
 }
 
@@ -213,7 +213,7 @@ impl<S: Sink> Observer<'_, S> {
                 self.hand_row(subjects, object.clone());
             }
         }
-        let taken: HashSet<Uuid> = subjects.indexes.keys().chain(self.held).copied().collect();
+        let taken = self.spoken_for(subjects.kind);
         for index in subjects.absent() {
             let hit = self.listed_by_name(index, all, &taken);
             match hit.cloned().map(|object| rows::live(subjects.kind, object)) {
