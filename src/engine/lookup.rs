@@ -89,11 +89,8 @@ async fn identity_providers(
 
 async fn users(client: &Client, needs: &Needs) -> Result<BTreeMap<UserBy, Uuid>, Error> {
     let mut found = BTreeMap::new();
-    let ids: Vec<Uuid> = needs
-        .users
-        .iter()
-        .filter_map(|by| if let UserBy::Id(id) = by { Some(*id) } else { None })
-        .collect();
+    let ids: Vec<Uuid> =
+        needs.users.iter().filter_map(|by| if let UserBy::Id(id) = by { Some(*id) } else { None }).collect();
     if !ids.is_empty() {
         let keep = |row: WithId| found.extend([(UserBy::Id(row.id), row.id)]);
         client.users_by_ids(&ids, keep).await?;

@@ -230,7 +230,8 @@ impl<S: Sink> Observer<'_, S> {
             return;
         }
         // Two subjects under one id are an error of the plan, so that copies are hardly ever made.
-        let Some((first, others)) = subjects.indexes.get(&id).and_then(|indexes| indexes.split_first()) else {
+        let Some((first, others)) = subjects.indexes.get(&id).and_then(|indexes| indexes.split_first())
+        else {
             return;
         };
         for other in others {

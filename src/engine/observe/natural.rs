@@ -217,9 +217,9 @@ impl<S: Sink> Observer<'_, S> {
         };
         let same = |object: &&Object| {
             let free = rows::uuid(object, "id").is_some_and(|id| !taken.contains(&id));
-            free && fields.iter().all(|name| {
-                desired.fields.get(*name).is_some_and(|value| object.get(*name) == Some(value))
-            })
+            free && fields
+                .iter()
+                .all(|name| desired.fields.get(*name).is_some_and(|value| object.get(*name) == Some(value)))
         };
         let mut hits = all.iter().filter(same);
         hits.next().filter(|_| hits.next().is_none())

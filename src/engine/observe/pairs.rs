@@ -128,9 +128,8 @@ impl<S: Sink> Observer<'_, S> {
         }
         let links = self.links_of(users).await?;
         let links = &links;
-        let settle = |(index, own, recorded)| async move {
-            self.settle_link(index, own, recorded, links).await
-        };
+        let settle =
+            |(index, own, recorded)| async move { self.settle_link(index, own, recorded, links).await };
         stream::iter(keys).map(settle).buffer_unordered(AT_ONCE).try_collect::<()>().await
     }
 

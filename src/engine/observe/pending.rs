@@ -37,7 +37,8 @@ impl<S: Sink> Observer<'_, S> {
 
 /// Whether the pending link leads to the declared link.
 fn judge(at: At<'_>, own: &LinkKey, pending: Option<&Object>) -> Result<Key, Problem> {
-    let problem = |code: &str, message: String, hint: &str| Err(at.problem(code, message, Some(hint.to_owned())));
+    let problem =
+        |code: &str, message: String, hint: &str| Err(at.problem(code, message, Some(hint.to_owned())));
     let inner = pending.and_then(|pending| pending.get("pendingIdPLink")).and_then(Value::as_object);
     let (Some(pending), Some(inner)) = (pending, inner) else {
         return problem(
