@@ -173,24 +173,27 @@ impl<S: Sink> Observer<'_, S> {
         };
         if let Some(live) = live {
             let previous = previous_of(&live.key);
-            return Ok(self.hand_link(index, live.key.clone(), Some(live.clone()), previous, false));
+            self.hand_link(index, live.key.clone(), Some(live.clone()), previous, false);
+            return Ok(());
         }
         let desired = self.subjects.get(index).and_then(|subject| subject.desired.as_ref());
         let Some(desired) = desired.filter(|desired| !desired.policy.absent() && !desired.suspended) else {
             let key = declared.or(recorded).unwrap_or_else(|| own.key(""));
-            return Ok(self.hand_link(index, key, None, None, false));
+            self.hand_link(index, key, None, None, false);
+            return Ok(());
         };
         let key = match self.pending_key(index, desired, &own).await? {
             Ok(key) => key,
             Err(problem) => {
-                self.sink().take(index, Observation::Failed(vec![problem]));
+                self.sink().take(index, Observation::Failed(vec![*problem]));
                 return Ok(());
             }
         };
         let holder = self.holder(&key).await?;
         let previous = previous_of(&key);
         let by_natural_key = holder.is_some();
-        Ok(self.hand_link(index, key, holder, previous, by_natural_key))
+        self.hand_link(index, key, holder, previous, by_natural_key);
+        Ok(())
     }
 
     /// Whoever holds the link, unless the record does: then its own plan frees it.

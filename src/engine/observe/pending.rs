@@ -19,7 +19,7 @@ impl<S: Sink> Observer<'_, S> {
         index: usize,
         desired: &Desired,
         own: &LinkKey,
-    ) -> Result<Result<Key, Problem>, Error> {
+    ) -> Result<Result<Key, Box<Problem>>, Error> {
         let declared = own.subject.as_deref();
         let is_pending = desired.pending_link.is_some()
             || desired.secrets.iter().any(|secret| secret.field == "pendingIdPLinkId");
@@ -36,9 +36,10 @@ impl<S: Sink> Observer<'_, S> {
 }
 
 /// Whether the pending link leads to the declared link.
-fn judge(at: At<'_>, own: &LinkKey, pending: Option<&Object>) -> Result<Key, Problem> {
-    let problem =
-        |code: &str, message: String, hint: &str| Err(at.problem(code, message, Some(hint.to_owned())));
+fn judge(at: At<'_>, own: &LinkKey, pending: Option<&Object>) -> Result<Key, Box<Problem>> {
+    let problem = |code: &str, message: String, hint: &str| {
+        Err(Box::new(at.problem(code, message, Some(hint.to_owned()))))
+    };
     let inner = pending.and_then(|pending| pending.get("pendingIdPLink")).and_then(Value::as_object);
     let (Some(pending), Some(inner)) = (pending, inner) else {
         return problem(
