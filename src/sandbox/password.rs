@@ -20,7 +20,7 @@ const MAX_ROUNDS: u32 = 5_000_000;
 const MAX_BCRYPT_COST: u32 = 16;
 
 /// A hashed password as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Hashed {
     /// The scheme's name; free text for schemes that are not FusionAuth's.
     pub scheme: Box<str>,
