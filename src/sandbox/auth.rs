@@ -42,8 +42,7 @@ fn caller(server: &Server, state: &State, route: &Route, request: &Request) -> R
     // The raw key, without any prefix (wire notes §1); Bearer is a user's JWT.
     if let Some(token) = authorization.strip_prefix("Bearer ") {
         return match route.access {
-            Access::KeyOrJwt => Ok(Caller::Bearer(token.to_owned())),
-            Access::Open => Ok(Caller::Anonymous),
+            Access::KeyOrJwt | Access::Open => Ok(Caller::Bearer(token.to_owned())),
             _ => Err(refused()),
         };
     }

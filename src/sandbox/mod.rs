@@ -41,6 +41,7 @@ mod server;
 mod store;
 mod system;
 mod tenants;
+mod users;
 mod version;
 
 use std::net::SocketAddr;

@@ -60,6 +60,20 @@ pub trait Document {
     fn any_everywhere(&self, found: &mut dyn FnMut(Kind, Datum<'_>) -> bool) -> bool;
 }
 
+impl<D: Document + ?Sized> Document for &D {
+    fn any(&self, field: &str, found: &mut dyn FnMut(Datum<'_>) -> bool) -> bool {
+        (**self).any(field, found)
+    }
+
+    fn any_nested(&self, path: &str, found: &mut dyn FnMut(&dyn Document) -> bool) -> bool {
+        (**self).any_nested(path, found)
+    }
+
+    fn any_everywhere(&self, found: &mut dyn FnMut(Kind, Datum<'_>) -> bool) -> bool {
+        (**self).any_everywhere(found)
+    }
+}
+
 /// The fields of one kind of document.
 #[derive(Debug)]
 pub struct Schema {

@@ -24,8 +24,8 @@ struct Hit<T> {
 
 /// Runs a search by query or term over documents with their ids and what stands for them in the answer. A search by
 /// ids is the caller's, which has them at hand without an index.
-pub fn page<'d, D: Document + 'd, T>(
-    documents: impl Iterator<Item = (Uuid, &'d D, T)>,
+pub fn page<D: Document, T>(
+    documents: impl Iterator<Item = (Uuid, D, T)>,
     criteria: &Criteria,
     schema: &Schema,
 ) -> Page<T> {
@@ -33,11 +33,11 @@ pub fn page<'d, D: Document + 'd, T>(
     let mut total = 0;
     let mut hits = Vec::new();
     for (id, document, row) in documents {
-        if !matches(criteria, schema, id, document) {
+        if !matches(criteria, schema, id, &document) {
             continue;
         }
         total += 1;
-        let keys = sort.iter().map(|field| key(field, document)).collect();
+        let keys = sort.iter().map(|field| key(field, &document)).collect();
         let hit = Hit { keys, id, row };
         let past = criteria
             .after

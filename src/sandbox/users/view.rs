@@ -222,3 +222,10 @@ impl Serialize for RegistrationView<'_> {
         map.end()
     }
 }
+
+impl RegistrationView<'_> {
+    /// As a JSON value, for patches and messages.
+    pub fn value(&self) -> Value {
+        serde_json::to_value(self).unwrap_or(Value::Null)
+    }
+}

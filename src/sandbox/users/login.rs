@@ -1,0 +1,176 @@
+//! `/api/login` and the access tokens it hands out.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::super::call::{Call, parse_uuid};
+use super::super::jwt;
+use super::super::reply::{Errors, Outcome, Reply, field_error};
+use super::super::server::Server;
+use super::super::store::{Object, State, Transaction, text_at, uuid_at};
+use super::create::merge;
+use super::effects::Effects;
+use super::model::User;
+use super::names::{LoginIdType, by_login_id, login_id_types};
+use super::settings::{Application, Settings};
+use super::tokens;
+use super::view::{Shown, user_value};
+
+/// `POST /api/login`. Takes no key here (wire notes §4, last line); the statuses are those of the vendor's login page.
+pub fn login(call: &Call<'_>) -> Outcome {
+    let body = call.json_object()?;
+    let mut errors = Errors::new();
+    let (login_id, plain) = (text_at(&body, "loginId"), text_at(&body, "password"));
+    if login_id.is_none_or(|text| text.trim().is_empty()) {
+        errors.field("blank", "loginId", "You must specify the loginId.");
+    }
+    if plain.is_none_or(str::is_empty) {
+        errors.field("blank", "password", "You must specify the password.");
+    }
+    errors.check()?;
+    let (login_id, plain) = (login_id.unwrap_or_default(), plain.unwrap_or_default());
+    let types = login_id_types(call, strings(&body, "loginIdTypes"))?;
+    let (mut user, kind, application) = find(call, &body, login_id, &types)?;
+    // The check is slow, so it runs while nobody is kept out; 404 tells nothing of which part was wrong.
+    if !user.password.as_ref().is_some_and(|hashed| hashed.matches(plain)) {
+        return Err(Reply::not_found());
+    }
+    if !user.active {
+        return Err(Reply::empty(423));
+    }
+    if user.profile.expiry.is_some_and(|expiry| expiry <= call.now()) {
+        return Err(Reply::empty(410));
+    }
+    let mut tx = call.write();
+    user = User::load(&tx, user.id).ok_or_else(Reply::not_found)?;
+    let settings = Settings::of(&tx, user.tenant_id);
+    let mut effects = Effects::default();
+    let reply = succeed(call, &mut tx, &mut user, kind, application.as_ref(), &settings, &body, &mut effects)?;
+    tx.commit()?;
+    effects.record(call);
+    Ok(reply)
+}
+
+/// The strings of an array member.
+pub fn strings<'a>(body: &'a Object, name: &str) -> impl Iterator<Item = &'a str> {
+    body.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}
+
+fn find(
+    call: &Call<'_>, body: &Object, login_id: &str, types: &[LoginIdType],
+) -> Result<(User, LoginIdType, Option<Application>), Reply> {
+    let state = call.read();
+    let application = match body.get("applicationId").filter(|value| !value.is_null()) {
+        None => None,
+        Some(_) => Some(uuid_at(body, "applicationId").ok_or_else(|| {
+            field_error("couldNotConvert", "applicationId", "A UUID is expected.")
+        })?),
+    };
+    // The application tells the tenant where no header does.
+    let tenant = match (call.tenant, application.and_then(|id| tenant_of(&state, id))) {
+        (Some(tenant), _) | (None, Some(tenant)) => tenant,
+        (None, None) => call.only_tenant(&state)?,
+    };
+    let application = application
+        .map(|id| {
+            Application::of(&state, id, tenant).filter(|application| application.active).ok_or_else(|| {
+                field_error("invalid", "applicationId", format!("There is no application with the id [{id}]."))
+            })
+        })
+        .transpose()?;
+    let (id, kind) = by_login_id(&state, tenant, login_id, types).ok_or_else(Reply::not_found)?;
+    let user = User::load(&state, id).ok_or_else(Reply::not_found)?;
+    Ok((user, kind, application))
+}
+
+fn tenant_of(state: &State, application: Uuid) -> Option<Uuid> {
+    uuid_at(&state.get(super::super::store::Table::APPLICATION, application)?, "tenantId")
+}
+
+#[allow(clippy::too_many_arguments)]
+fn succeed(
+    call: &Call<'_>, tx: &mut Transaction<'_>, user: &mut User, kind: LoginIdType,
+    application: Option<&Application>, settings: &Settings, body: &Object, effects: &mut Effects,
+) -> Outcome {
+    let now = tx.now();
+    if user.profile.password_change_required {
+        let token =
+            tokens::issue_change_password(tx, user.id, None, settings.change_password_lifetime(), false)?;
+        let reason = user.profile.password_change_reason.as_deref().unwrap_or("Administrative");
+        return Ok(Reply::json(203, &json!({"changePasswordId": token, "changePasswordReason": reason})));
+    }
+    if !user.profile.two_factor_methods.is_empty() {
+        return Ok(Reply::json(242, &json!({"twoFactorId": tokens::random_token()})));
+    }
+    user.last_login_instant = Some(now);
+    let identity = match kind {
+        LoginIdType::Email => &mut user.email_identity,
+        LoginIdType::Username => &mut user.username_identity,
+        LoginIdType::PhoneNumber => &mut user.phone_identity,
+    };
+    if let Some(identity) = identity {
+        identity.last_login = Some(now);
+    }
+    let mut unverified_registration = false;
+    let registered = application.map(|application| {
+        user.registration_mut(application.id).is_some_and(|registration| {
+            registration.last_login_instant = Some(now);
+            unverified_registration = !registration.verified && application.verifies_registrations;
+            true
+        })
+    });
+    user.store(tx)?;
+    let status = match (registered, user.verified || !settings.verifies_email(), unverified_registration) {
+        (_, false, _) => 212,
+        (Some(false), ..) => 202,
+        (_, _, true) => 213,
+        _ => 200,
+    };
+    let mut answer = json!({"user": user_value(tx, user, Shown::new(call.version()))});
+    if body.get("noJWT") != Some(&Value::Bool(true)) {
+        let application = application.map(|application| application.id);
+        let (token, expires) = access_token(call.server, settings, user, application, now, "PASSWORD");
+        merge(&mut answer, json!({"token": token, "tokenExpirationInstant": expires}));
+    }
+    effects.event(tx, "user.login.success", user.tenant_id, || answer.clone());
+    Ok(Reply::json(status, &answer))
+}
+
+/// The key that this sandbox signs tokens with. It is as secret as a sandbox is.
+fn key(server: &Server) -> [u8; 16] {
+    server.store_id.into_bytes()
+}
+
+/// An access token for the user and the instant, in milliseconds, when it ends.
+pub fn access_token(
+    server: &Server, settings: &Settings, user: &User, application: Option<Uuid>, now: i64, method: &str,
+) -> (String, i64) {
+    let issued = now.div_euclid(1_000);
+    let expires = issued.saturating_add(settings.token_seconds());
+    let mut claims = json!({
+        "authenticationType": method, "exp": expires, "iat": issued, "iss": settings.issuer(),
+        "jti": Uuid::new_v4(), "sub": user.id, "tid": user.tenant_id,
+    });
+    if let Some(email) = &user.email {
+        merge(&mut claims, json!({"email": email, "email_verified": user.verified}));
+    }
+    if let Some(username) = &user.username {
+        merge(&mut claims, json!({"preferred_username": username}));
+    }
+    if let Some(application) = application {
+        let roles = user.registration(application).map(|one| one.roles.clone()).unwrap_or_default();
+        merge(&mut claims, json!({"applicationId": application, "aud": application, "roles": roles}));
+    }
+    let token = jwt::sign(&claims, &key(server), "sandbox");
+    (token, expires.saturating_mul(1_000))
+}
+
+/// The user whose token it is; 401 without a body for a token that does not hold or a user who cannot sign in.
+pub fn user_of_token(call: &Call<'_>, state: &State, token: &str) -> Result<User, Reply> {
+    let refused = || Reply::empty(401);
+    let claims = jwt::verify(token, &key(call.server), call.now().div_euclid(1_000)).map_err(|_| refused())?;
+    let id = claims.get("sub").and_then(Value::as_str).and_then(parse_uuid).ok_or_else(refused)?;
+    User::load(state, id)
+        .filter(|user| user.active && call.in_scope(Some(user.tenant_id)))
+        .ok_or_else(refused)
+}
