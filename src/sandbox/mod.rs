@@ -31,12 +31,12 @@ mod control;
 mod faults;
 mod http;
 mod journal;
-pub mod jwt;
-pub mod password;
-pub mod patch;
+mod jwt;
+mod password;
+mod patch;
 mod reply;
 mod router;
-pub mod search;
+mod search;
 mod server;
 mod store;
 mod system;
@@ -63,7 +63,7 @@ use store::{Database, State, Table};
 
 /// The routes of every API family.
 fn routes() -> Vec<Route> {
-    [control::routes(), system::routes()].into_iter().flatten().collect()
+    [control::routes(), system::routes(), users::routes()].into_iter().flatten().collect()
 }
 
 /// Every table that a store may hold.

@@ -70,7 +70,13 @@ impl Draft {
         let input = Reader::new(user, "user", &mut errors).user(call.version(), &[]);
         let options = Options::read(call, body, &mut errors);
         require_name(&input, "user", &mut errors);
-        check_blocked(&settings, input.names.email.as_deref(), options.disable_domain_block, "user", &mut errors);
+        check_blocked(
+            &settings,
+            input.names.email.as_deref(),
+            options.disable_domain_block,
+            "user",
+            &mut errors,
+        );
         options.check_set_password(&input, &mut errors);
         let plain = input.password.as_deref().filter(|_| options.set_password == SetPassword::No);
         match plain {
@@ -102,7 +108,12 @@ impl Draft {
     }
 
     /// Checks what depends on others, and makes the user.
-    pub fn insert(&self, tx: &mut Transaction<'_>, version: Version, effects: &mut Effects) -> Result<User, Reply> {
+    pub fn insert(
+        &self,
+        tx: &mut Transaction<'_>,
+        version: Version,
+        effects: &mut Effects,
+    ) -> Result<User, Reply> {
         let mut errors = Errors::new();
         if tx.contains(Table::USER, self.id) {
             errors.field("duplicate", "user.id", format!("A User with id = [{}] already exists.", self.id));
@@ -179,7 +190,12 @@ impl Draft {
 
     /// The set-password message stands for the verification of its address; else each pending name gets a message.
     fn send(
-        &self, tx: &mut Transaction<'_>, version: Version, user: &User, pending: &[Verifies], effects: &mut Effects,
+        &self,
+        tx: &mut Transaction<'_>,
+        version: Version,
+        user: &User,
+        pending: &[Verifies],
+        effects: &mut Effects,
     ) -> Result<(), Reply> {
         if self.set_password != SetPassword::No {
             let lifetime = self.settings.setup_password_lifetime();
@@ -221,7 +237,8 @@ struct Options {
 
 impl Options {
     fn read(call: &Call<'_>, body: &Object, errors: &mut Errors) -> Self {
-        let typed = if call.version().since(59) { text_at(body, "sendSetPasswordIdentityType") } else { None };
+        let typed =
+            if call.version().since(59) { text_at(body, "sendSetPasswordIdentityType") } else { None };
         let set_password = match typed {
             Some("email") => SetPassword::Email,
             Some("phone") => SetPassword::Phone,
@@ -273,13 +290,25 @@ pub fn require_name(input: &Input, at: &str, errors: &mut Errors) {
 }
 
 /// `registrationConfiguration.blockedDomains`, unless the request overrides it.
-pub fn check_blocked(settings: &Settings, email: Option<&str>, disabled: bool, at: &str, errors: &mut Errors) {
+pub fn check_blocked(
+    settings: &Settings,
+    email: Option<&str>,
+    disabled: bool,
+    at: &str,
+    errors: &mut Errors,
+) {
     if let Some(email) = email.filter(|email| !disabled && settings.blocks(email)) {
         errors.field("blocked", &format!("{at}.email"), format!("The domain of [{email}] is blocked."));
     }
 }
 
-pub fn check_memberships(state: &State, tenant: Uuid, memberships: &[Membership], at: &str, errors: &mut Errors) {
+pub fn check_memberships(
+    state: &State,
+    tenant: Uuid,
+    memberships: &[Membership],
+    at: &str,
+    errors: &mut Errors,
+) {
     for (place, membership) in memberships.iter().enumerate() {
         let field = |member: &str| format!("{at}.memberships[{place}].{member}");
         if !names::group_exists(state, membership.group, tenant) {
@@ -296,7 +325,11 @@ pub fn check_memberships(state: &State, tenant: Uuid, memberships: &[Membership]
     }
 }
 
-pub fn store_memberships(tx: &mut Transaction<'_>, user: Uuid, memberships: &[Membership]) -> Result<(), Reply> {
+pub fn store_memberships(
+    tx: &mut Transaction<'_>,
+    user: Uuid,
+    memberships: &[Membership],
+) -> Result<(), Reply> {
     let now = tx.now();
     for membership in memberships {
         let id = membership.id.unwrap_or_else(Uuid::new_v4);
@@ -314,14 +347,19 @@ pub fn store_memberships(tx: &mut Transaction<'_>, user: Uuid, memberships: &[Me
 
 /// Issues a verification id for a name that waits, and sends it when there are effects to put it into.
 pub fn start_verification(
-    tx: &mut Transaction<'_>, settings: &Settings, user: &User, which: Verifies, effects: Option<&mut Effects>,
+    tx: &mut Transaction<'_>,
+    settings: &Settings,
+    user: &User,
+    which: Verifies,
+    effects: Option<&mut Effects>,
 ) -> Result<(String, Option<String>), Reply> {
     let (value, lifetime) = match which {
         Verifies::PhoneNumber => (user.phone_number.clone(), settings.phone_verification_lifetime()),
         Verifies::Registration(_) => (user.email.clone(), settings.registration_verification_lifetime()),
-        Verifies::Email => {
-            (user.pending_email.clone().or_else(|| user.email.clone()), settings.email_verification_lifetime())
-        }
+        Verifies::Email => (
+            user.pending_email.clone().or_else(|| user.email.clone()),
+            settings.email_verification_lifetime(),
+        ),
     };
     let code = settings.verifies_by_code().then(tokens::random_code);
     let token = tokens::issue_verification(tx, user.id, which, value.as_deref(), code.as_deref(), lifetime)?;
@@ -381,7 +419,13 @@ struct Answer<'a> {
 }
 
 /// `{"user": …}` with outstanding verification ids (shown since 1.49, as a list since 1.59) and a token.
-pub fn answer(state: &State, call: &Call<'_>, user: &User, token: Option<(String, i64)>, shown: Shown) -> Reply {
+pub fn answer(
+    state: &State,
+    call: &Call<'_>,
+    user: &User,
+    token: Option<(String, i64)>,
+    shown: Shown,
+) -> Reply {
     let outstanding = tokens::outstanding(state, user.id, call.now());
     let email = outstanding.iter().find(|(_, token)| token.verifies == Verifies::Email);
     let version = call.version();

@@ -28,7 +28,13 @@ impl Effects {
 
     fn push(&mut self, channel: &'static str, name: &str, tenant: Uuid, recipient: &str, content: Value) {
         let recipient = Some(recipient.to_owned());
-        self.messages.push(Message { channel, name: name.to_owned(), tenant: Some(tenant), recipient, content });
+        self.messages.push(Message {
+            channel,
+            name: name.to_owned(),
+            tenant: Some(tenant),
+            recipient,
+            content,
+        });
     }
 
     /// An event, for every webhook that has it enabled for this tenant.
@@ -38,9 +44,11 @@ impl Effects {
         }
         let content = json!({"event": {"type": name, "tenantId": tenant, "content": content()}});
         for (_, webhook) in state.objects(WEBHOOKS) {
-            let enabled = webhook.get("eventsEnabled").and_then(|events| events.get(name)).and_then(Value::as_bool);
+            let enabled =
+                webhook.get("eventsEnabled").and_then(|events| events.get(name)).and_then(Value::as_bool);
             let tenants = webhook.get("tenantIds").and_then(Value::as_array).filter(|list| !list.is_empty());
-            let ours = tenants.is_none_or(|list| list.iter().any(|id| id.as_str() == Some(&tenant.to_string())));
+            let ours =
+                tenants.is_none_or(|list| list.iter().any(|id| id.as_str() == Some(&tenant.to_string())));
             if enabled == Some(true) && ours {
                 let url = webhook.get("url").and_then(Value::as_str).unwrap_or_default();
                 self.push("webhook", name, tenant, url, content.clone());

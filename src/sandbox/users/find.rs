@@ -112,7 +112,10 @@ fn in_index(call: &Call<'_>, state: &State, criteria: &Criteria) -> Page<Uuid> {
 
 /// Everyone whom a bulk deletion's query matches, in the order of their ids.
 pub fn matching(
-    call: &Call<'_>, state: &State, query: Option<&str>, query_string: Option<&str>,
+    call: &Call<'_>,
+    state: &State,
+    query: Option<&str>,
+    query_string: Option<&str>,
 ) -> Result<Vec<User>, Reply> {
     let mut search = Map::new();
     for (name, value) in [("query", query), ("queryString", query_string)] {

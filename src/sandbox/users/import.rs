@@ -86,7 +86,11 @@ struct Batch<'a> {
 impl Batch<'_> {
     /// Reads one user. None when it has errors, which stand in `errors` then.
     fn read(
-        &mut self, state: &State, raw: &RawValue, place: usize, errors: &mut Errors,
+        &mut self,
+        state: &State,
+        raw: &RawValue,
+        place: usize,
+        errors: &mut Errors,
     ) -> Result<Option<Row>, Reply> {
         let at = format!("users[{place}]");
         let Ok(Value::Object(object)) = serde_json::from_str(raw.get()) else {
@@ -125,7 +129,12 @@ impl Batch<'_> {
     }
 
     fn check_registrations(
-        &mut self, state: &State, tenant: Uuid, registrations: &[RegistrationInput], at: &str, errors: &mut Errors,
+        &mut self,
+        state: &State,
+        tenant: Uuid,
+        registrations: &[RegistrationInput],
+        at: &str,
+        errors: &mut Errors,
     ) {
         for (place, registration) in registrations.iter().enumerate() {
             let at = format!("{at}.registrations[{place}]");
@@ -134,7 +143,11 @@ impl Batch<'_> {
                 continue;
             };
             if registrations.iter().take(place).any(|other| other.application == Some(id)) {
-                errors.field("duplicate", &at, format!("There are two registrations for the application [{id}]."));
+                errors.field(
+                    "duplicate",
+                    &at,
+                    format!("There are two registrations for the application [{id}]."),
+                );
             }
             match self.application(state, id, tenant) {
                 Some(application) => check_roles(application, registration, &at, errors),
@@ -170,7 +183,8 @@ impl Batch<'_> {
             identity
         };
         // Ignored for plain text, which is hashed now (users document).
-        let changed = given.password_last_update_instant.filter(|_| input.encryption_scheme.is_some()).unwrap_or(now);
+        let changed =
+            given.password_last_update_instant.filter(|_| input.encryption_scheme.is_some()).unwrap_or(now);
         User {
             id: given.id.unwrap_or_else(Uuid::new_v4),
             tenant_id: tenant,
@@ -226,7 +240,7 @@ struct Given {
 }
 
 impl Given {
-    fn read(reader: &mut Reader<'_>) -> Self {
+    fn read(reader: &mut Reader<'_, '_>) -> Self {
         Self {
             id: reader.id("id"),
             active: reader.flag("active").unwrap_or(false),

@@ -123,7 +123,8 @@ fn phone_number(number: Option<&str>, found: Found<'_>) -> bool {
         return true;
     }
     let Some(national) = number.strip_prefix("+1") else { return false };
-    let (Some(area), Some(exchange), Some(line)) = (national.get(..3), national.get(3..6), national.get(6..)) else {
+    let (Some(area), Some(exchange), Some(line)) = (national.get(..3), national.get(3..6), national.get(6..))
+    else {
         return false;
     };
     found(Datum::text(national)) || owned(format!("({area}) {exchange}-{line}"), found)
@@ -132,7 +133,8 @@ fn phone_number(number: Option<&str>, found: Found<'_>) -> bool {
 impl Document for IndexedUser<'_> {
     fn any(&self, field: &str, found: Found<'_>) -> bool {
         let (user, profile) = (&self.user, &self.user.profile);
-        if let Some(path) = field.strip_prefix("data").filter(|rest| rest.is_empty() || rest.starts_with('.')) {
+        if let Some(path) = field.strip_prefix("data").filter(|rest| rest.is_empty() || rest.starts_with('.'))
+        {
             return in_data(profile.data.as_deref(), path.trim_start_matches('.'), found);
         }
         if field.starts_with("memberships.") {
@@ -153,7 +155,8 @@ impl Document for IndexedUser<'_> {
             "lastUpdateInstant" => integer(Some(user.last_update_instant), found),
             "legacyIdentifier" => text(user.legacy_identifier.as_deref(), found),
             "login" => {
-                let first = user.email.as_deref().or(user.username.as_deref()).or(user.phone_number.as_deref());
+                let first =
+                    user.email.as_deref().or(user.username.as_deref()).or(user.phone_number.as_deref());
                 text(first, found)
             }
             "middleName" => text(profile.middle_name.as_deref(), found),
@@ -191,7 +194,9 @@ impl Document for IndexedUser<'_> {
         SCHEMA
             .fields
             .iter()
-            .filter(|(name, kind)| matches!(kind, Kind::Exact | Kind::Date) && !name.starts_with("registrations."))
+            .filter(|(name, kind)| {
+                matches!(kind, Kind::Exact | Kind::Date) && !name.starts_with("registrations.")
+            })
             .any(|(name, kind)| self.any(name, &mut |datum| found(*kind, datum)))
             || in_data(self.user.profile.data.as_deref(), "", &mut |datum| found(Kind::Dynamic, datum))
     }
@@ -200,7 +205,9 @@ impl Document for IndexedUser<'_> {
 impl Document for Registration {
     fn any(&self, field: &str, found: Found<'_>) -> bool {
         let Some(member) = field.strip_prefix("registrations.") else { return false };
-        if let Some(path) = member.strip_prefix("data").filter(|rest| rest.is_empty() || rest.starts_with('.')) {
+        if let Some(path) =
+            member.strip_prefix("data").filter(|rest| rest.is_empty() || rest.starts_with('.'))
+        {
             return in_data(self.data.as_deref(), path.trim_start_matches('.'), found);
         }
         match member {

@@ -67,15 +67,15 @@ const MAX_TEXT: usize = 255;
 const MAX_LANGUAGES: usize = 20;
 
 /// Reads members of one JSON object and remembers what is wrong with them.
-pub struct Reader<'a> {
+pub struct Reader<'a, 'e> {
     object: &'a Object,
     /// What field names begin with: `user`, `users[3]`.
-    at: &'a str,
-    errors: &'a mut Errors,
+    at: &'e str,
+    errors: &'e mut Errors,
 }
 
-impl<'a> Reader<'a> {
-    pub fn new(object: &'a Object, at: &'a str, errors: &'a mut Errors) -> Self {
+impl<'a, 'e> Reader<'a, 'e> {
+    pub fn new(object: &'a Object, at: &'e str, errors: &'e mut Errors) -> Self {
         Self { object, at, errors }
     }
 
@@ -315,7 +315,8 @@ impl<'a> Reader<'a> {
         }
         let needed = match kind {
             "authenticator" => {
-                let authenticator = serde_json::json!({"algorithm": "HmacSHA1", "codeLength": 6, "timeStep": 30});
+                let authenticator =
+                    serde_json::json!({"algorithm": "HmacSHA1", "codeLength": 6, "timeStep": 30});
                 out.insert("authenticator".to_owned(), authenticator);
                 "secret"
             }
@@ -326,7 +327,9 @@ impl<'a> Reader<'a> {
                 "method"
             }
         };
-        if let (false, Some(secret)) = (out.contains_key("secret"), before.and_then(|method| method.get("secret"))) {
+        if let (false, Some(secret)) =
+            (out.contains_key("secret"), before.and_then(|method| method.get("secret")))
+        {
             out.insert("secret".to_owned(), secret.clone());
         }
         if needed != "method" && !out.contains_key(needed) {
@@ -378,7 +381,10 @@ impl<'a> Reader<'a> {
     fn change_reason(&mut self) -> Option<Box<str>> {
         let text = self.text("passwordChangeReason")?;
         if !matches!(text, "Administrative" | "Breached" | "Expired" | "Validation") {
-            self.wrong("passwordChangeReason", "one of Administrative, Breached, Expired, Validation is expected");
+            self.wrong(
+                "passwordChangeReason",
+                "one of Administrative, Breached, Expired, Validation is expected",
+            );
         }
         Some(text.into())
     }
@@ -471,7 +477,8 @@ fn is_locale(text: &str) -> bool {
                 || (country.len() == 2 && country.chars().all(|c| c.is_ascii_uppercase()))
                 || (country.len() == 3 && country.chars().all(|c| c.is_ascii_digit()))
         })
-        && variant.is_none_or(|variant| !variant.is_empty() && variant.chars().all(|c| c.is_ascii_alphanumeric()))
+        && variant
+            .is_none_or(|variant| !variant.is_empty() && variant.chars().all(|c| c.is_ascii_alphanumeric()))
         && parts.next().is_none()
 }
 
@@ -493,7 +500,9 @@ pub fn e164(text: &str) -> Option<String> {
             (north_american.is_none_or(plausible)).then(|| format!("+{digits}"))
         }
         (false, 10) if plausible(&digits) => Some(format!("+1{digits}")),
-        (false, 11) => digits.strip_prefix('1').filter(|rest| plausible(rest)).map(|rest| format!("+1{rest}")),
+        (false, 11) => {
+            digits.strip_prefix('1').filter(|rest| plausible(rest)).map(|rest| format!("+1{rest}"))
+        }
         _ => None,
     }
 }

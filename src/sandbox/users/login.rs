@@ -45,7 +45,8 @@ pub fn login(call: &Call<'_>) -> Outcome {
     user = User::load(&tx, user.id).ok_or_else(Reply::not_found)?;
     let settings = Settings::of(&tx, user.tenant_id);
     let mut effects = Effects::default();
-    let reply = succeed(call, &mut tx, &mut user, kind, application.as_ref(), &settings, &body, &mut effects)?;
+    let reply =
+        succeed(call, &mut tx, &mut user, kind, application.as_ref(), &settings, &body, &mut effects)?;
     tx.commit()?;
     effects.record(call);
     Ok(reply)
@@ -57,14 +58,18 @@ pub fn strings<'a>(body: &'a Object, name: &str) -> impl Iterator<Item = &'a str
 }
 
 fn find(
-    call: &Call<'_>, body: &Object, login_id: &str, types: &[LoginIdType],
+    call: &Call<'_>,
+    body: &Object,
+    login_id: &str,
+    types: &[LoginIdType],
 ) -> Result<(User, LoginIdType, Option<Application>), Reply> {
     let state = call.read();
     let application = match body.get("applicationId").filter(|value| !value.is_null()) {
         None => None,
-        Some(_) => Some(uuid_at(body, "applicationId").ok_or_else(|| {
-            field_error("couldNotConvert", "applicationId", "A UUID is expected.")
-        })?),
+        Some(_) => Some(
+            uuid_at(body, "applicationId")
+                .ok_or_else(|| field_error("couldNotConvert", "applicationId", "A UUID is expected."))?,
+        ),
     };
     // The application tells the tenant where no header does.
     let tenant = match (call.tenant, application.and_then(|id| tenant_of(&state, id))) {
@@ -74,7 +79,11 @@ fn find(
     let application = application
         .map(|id| {
             Application::of(&state, id, tenant).filter(|application| application.active).ok_or_else(|| {
-                field_error("invalid", "applicationId", format!("There is no application with the id [{id}]."))
+                field_error(
+                    "invalid",
+                    "applicationId",
+                    format!("There is no application with the id [{id}]."),
+                )
             })
         })
         .transpose()?;
@@ -89,8 +98,14 @@ fn tenant_of(state: &State, application: Uuid) -> Option<Uuid> {
 
 #[allow(clippy::too_many_arguments)]
 fn succeed(
-    call: &Call<'_>, tx: &mut Transaction<'_>, user: &mut User, kind: LoginIdType,
-    application: Option<&Application>, settings: &Settings, body: &Object, effects: &mut Effects,
+    call: &Call<'_>,
+    tx: &mut Transaction<'_>,
+    user: &mut User,
+    kind: LoginIdType,
+    application: Option<&Application>,
+    settings: &Settings,
+    body: &Object,
+    effects: &mut Effects,
 ) -> Outcome {
     let now = tx.now();
     if user.profile.password_change_required {
@@ -143,7 +158,12 @@ fn key(server: &Server) -> [u8; 16] {
 
 /// An access token for the user and the instant, in milliseconds, when it ends.
 pub fn access_token(
-    server: &Server, settings: &Settings, user: &User, application: Option<Uuid>, now: i64, method: &str,
+    server: &Server,
+    settings: &Settings,
+    user: &User,
+    application: Option<Uuid>,
+    now: i64,
+    method: &str,
 ) -> (String, i64) {
     let issued = now.div_euclid(1_000);
     let expires = issued.saturating_add(settings.token_seconds());
@@ -168,7 +188,8 @@ pub fn access_token(
 /// The user whose token it is; 401 without a body for a token that does not hold or a user who cannot sign in.
 pub fn user_of_token(call: &Call<'_>, state: &State, token: &str) -> Result<User, Reply> {
     let refused = || Reply::empty(401);
-    let claims = jwt::verify(token, &key(call.server), call.now().div_euclid(1_000)).map_err(|_| refused())?;
+    let claims =
+        jwt::verify(token, &key(call.server), call.now().div_euclid(1_000)).map_err(|_| refused())?;
     let id = claims.get("sub").and_then(Value::as_str).and_then(parse_uuid).ok_or_else(refused)?;
     User::load(state, id)
         .filter(|user| user.active && call.in_scope(Some(user.tenant_id)))

@@ -33,7 +33,12 @@ pub fn check_free(state: &State, tenant: Uuid, user: Uuid, names: &Names, at: &s
 
 /// Adds `[duplicate]….legacyIdentifier` if another user of the tenant has it.
 pub fn check_legacy_identifier(
-    state: &State, tenant: Uuid, user: Uuid, value: Option<&str>, at: &str, errors: &mut Errors,
+    state: &State,
+    tenant: Uuid,
+    user: Uuid,
+    value: Option<&str>,
+    at: &str,
+    errors: &mut Errors,
 ) {
     let Some(value) = value else { return };
     let holder = state.holder(&UniqueKey::new(Unique::LegacyIdentifier, tenant, value));
@@ -64,7 +69,10 @@ pub enum LoginIdType {
 }
 
 /// The types that a request names, in their order; e-mail then username by default. They exist since 1.59.
-pub fn login_id_types<'a>(call: &Call<'_>, given: impl Iterator<Item = &'a str>) -> Result<Vec<LoginIdType>, Reply> {
+pub fn login_id_types<'a>(
+    call: &Call<'_>,
+    given: impl Iterator<Item = &'a str>,
+) -> Result<Vec<LoginIdType>, Reply> {
     let mut out = Vec::new();
     if call.version().since(59) {
         for text in given {
@@ -86,7 +94,12 @@ pub fn login_id_types<'a>(call: &Call<'_>, given: impl Iterator<Item = &'a str>)
 }
 
 /// The first user who has the login id in one of the types.
-pub fn by_login_id(state: &State, tenant: Uuid, login_id: &str, types: &[LoginIdType]) -> Option<(Uuid, LoginIdType)> {
+pub fn by_login_id(
+    state: &State,
+    tenant: Uuid,
+    login_id: &str,
+    types: &[LoginIdType],
+) -> Option<(Uuid, LoginIdType)> {
     types.iter().find_map(|kind| {
         let found = match kind {
             LoginIdType::Email => by_email(state, tenant, login_id),

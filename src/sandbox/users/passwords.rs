@@ -18,7 +18,8 @@ use super::verification::verified_email;
 /// `POST /api/user/forgot-password`
 pub fn forgot(call: &Call<'_>) -> Outcome {
     let body = call.json_object()?;
-    let given = text_at(&body, "loginId").or_else(|| text_at(&body, "email")).or_else(|| text_at(&body, "username"));
+    let given =
+        text_at(&body, "loginId").or_else(|| text_at(&body, "email")).or_else(|| text_at(&body, "username"));
     let Some(login_id) = given.filter(|text| !text.trim().is_empty()) else {
         return Err(field_error("blank", "loginId", "You must specify the loginId."));
     };
@@ -79,7 +80,9 @@ pub fn check(call: &Call<'_>) -> Outcome {
 /// By what a change of a password is allowed.
 enum Proof {
     /// The id; whether FusionAuth itself had mailed it.
-    Id { mailed: bool },
+    Id {
+        mailed: bool,
+    },
     LoginId,
     Jwt,
 }
@@ -117,7 +120,11 @@ fn find(call: &Call<'_>, state: &State, body: &Object) -> Result<(User, Proof), 
     if let Some(token) = in_body.or_else(|| call.path("changePasswordId")) {
         let token = tokens::find_change_password(state, token, call.now()).ok_or_else(Reply::not_found)?;
         let user = visible(call, state, token.user)?;
-        return if user.active { Ok((user, Proof::Id { mailed: token.mailed })) } else { Err(Reply::not_found()) };
+        return if user.active {
+            Ok((user, Proof::Id { mailed: token.mailed }))
+        } else {
+            Err(Reply::not_found())
+        };
     }
     let Some(login_id) = text_at(body, "loginId").filter(|text| !text.trim().is_empty()) else {
         let message = "You must specify the changePasswordId or the loginId.";
@@ -141,16 +148,19 @@ fn check_current(body: &Object, user: &User, proof: &Proof) -> Result<(), Reply>
         }
         None => Ok(()),
         Some(current) if user.password.as_ref().is_some_and(|password| password.matches(current)) => Ok(()),
-        Some(_) => {
-            Err(field_error("invalid", "currentPassword", "The current password is not correct."))
-        }
+        Some(_) => Err(field_error("invalid", "currentPassword", "The current password is not correct.")),
     }
 }
 
 /// Success ends all outstanding ids, and verifies the e-mail when FusionAuth had mailed the id (wire notes §4).
 fn store(
-    call: &Call<'_>, tx: &mut Transaction<'_>, mut user: User, hashed: super::super::password::Hashed,
-    settings: &Settings, proof: &Proof, effects: &mut Effects,
+    call: &Call<'_>,
+    tx: &mut Transaction<'_>,
+    mut user: User,
+    hashed: super::super::password::Hashed,
+    settings: &Settings,
+    proof: &Proof,
+    effects: &mut Effects,
 ) -> Result<(), Reply> {
     let now = tx.now();
     set_password(&mut user, hashed, settings, now);

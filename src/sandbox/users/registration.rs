@@ -32,7 +32,11 @@ pub fn create(call: &Call<'_>) -> Outcome {
 }
 
 fn create_combined(
-    call: &Call<'_>, body: &Object, id: Option<Uuid>, input: &RegistrationInput, options: &Options,
+    call: &Call<'_>,
+    body: &Object,
+    id: Option<Uuid>,
+    input: &RegistrationInput,
+    options: &Options,
 ) -> Outcome {
     let draft = Draft::read(call, body, id)?;
     let mut tx = call.write();
@@ -107,7 +111,8 @@ fn body_object(body: Value) -> Result<Object, Reply> {
 }
 
 fn replace(
-    call: &Call<'_>, body: impl FnOnce(&User, Version, Option<Uuid>) -> Result<Object, Reply>,
+    call: &Call<'_>,
+    body: impl FnOnce(&User, Version, Option<Uuid>) -> Result<Object, Reply>,
 ) -> Outcome {
     let id = call.required_id("userId")?;
     let in_url = call.path_id("applicationId")?;
@@ -211,7 +216,10 @@ fn read(call: &Call<'_>, body: &Object) -> Result<(RegistrationInput, Options), 
 
 /// The application, with the roles that are asked for among its own.
 fn find_application(
-    state: &State, tenant: Uuid, input: &RegistrationInput, errors: &mut Errors,
+    state: &State,
+    tenant: Uuid,
+    input: &RegistrationInput,
+    errors: &mut Errors,
 ) -> Option<Application> {
     let id = input.application?;
     let Some(application) = Application::of(state, id, tenant) else {
@@ -236,7 +244,8 @@ pub fn check_roles(application: &Application, input: &RegistrationInput, at: &st
 /// A new registration; without `roles` it has the application's default roles.
 pub fn new_registration(application: &Application, input: &RegistrationInput, now: i64) -> Registration {
     let roles = input.roles.clone().unwrap_or_else(|| {
-        let mut roles: Vec<Box<str>> = application.default_roles.iter().map(|role| role.as_str().into()).collect();
+        let mut roles: Vec<Box<str>> =
+            application.default_roles.iter().map(|role| role.as_str().into()).collect();
         roles.sort_unstable();
         roles
     });
@@ -260,8 +269,13 @@ pub fn new_registration(application: &Application, input: &RegistrationInput, no
 }
 
 fn add(
-    call: &Call<'_>, tx: &mut Transaction<'_>, user: &mut User, application: &Application,
-    input: &RegistrationInput, options: &Options, effects: &mut Effects,
+    call: &Call<'_>,
+    tx: &mut Transaction<'_>,
+    user: &mut User,
+    application: &Application,
+    input: &RegistrationInput,
+    options: &Options,
+    effects: &mut Effects,
 ) -> Result<Option<String>, Reply> {
     let now = tx.now();
     let mut registration = new_registration(application, input, now);
@@ -284,9 +298,7 @@ fn add(
     Ok(verification)
 }
 
-fn event(
-    effects: &mut Effects, state: &State, call: &Call<'_>, name: &str, user: &User, application: Uuid,
-) {
+fn event(effects: &mut Effects, state: &State, call: &Call<'_>, name: &str, user: &User, application: Uuid) {
     effects.event(state, name, user.tenant_id, || {
         let mut content = user_content(state, user, call.version());
         let registration = user.registration(application);
@@ -312,7 +324,12 @@ struct Answer<'a> {
 
 /// `{"registration": …}`, with the user when it was created too.
 fn answer(
-    state: &State, call: &Call<'_>, user: &User, application: Uuid, with_user: bool, verification: Option<String>,
+    state: &State,
+    call: &Call<'_>,
+    user: &User,
+    application: Uuid,
+    with_user: bool,
+    verification: Option<String>,
     token: Option<(String, i64)>,
 ) -> Outcome {
     let registration = user.registration(application).ok_or_else(Reply::not_found)?;

@@ -33,7 +33,11 @@ pub fn delete(call: &Call<'_>) -> Outcome {
 }
 
 fn end(
-    call: &Call<'_>, tx: &mut Transaction<'_>, mut user: User, hard: bool, effects: &mut Effects,
+    call: &Call<'_>,
+    tx: &mut Transaction<'_>,
+    mut user: User,
+    hard: bool,
+    effects: &mut Effects,
 ) -> Result<(), StoreError> {
     let name = if hard { "user.delete" } else { "user.deactivate" };
     effects.event(tx, name, user.tenant_id, || user_content(tx, &user, call.version()));
@@ -146,11 +150,14 @@ fn limit(call: &Call<'_>, body: &Object) -> Result<usize, Reply> {
         (None, Some(Value::Null) | None) => return Ok(BULK_LIMIT),
         (None, Some(_)) => None,
     };
-    given.filter(|limit| *limit > 0).ok_or_else(|| field_error("invalid", "limit", "A positive integer is expected."))
+    given
+        .filter(|limit| *limit > 0)
+        .ok_or_else(|| field_error("invalid", "limit", "A positive integer is expected."))
 }
 
 fn ids(call: &Call<'_>, body: &Object) -> Result<Vec<Uuid>, Reply> {
-    let bad = |name: &str, text: &str| field_error("couldNotConvert", name, format!("[{text}] is not a UUID."));
+    let bad =
+        |name: &str, text: &str| field_error("couldNotConvert", name, format!("[{text}] is not a UUID."));
     let mut out: Vec<Uuid> = Vec::new();
     for text in call.query_all("userId") {
         out.push(parse_uuid(text).ok_or_else(|| bad("userId", text))?);

@@ -49,7 +49,9 @@ impl Settings {
 
     /// Whether following a mailed link verifies the address too; on unless switched off.
     pub fn verifies_implicitly(&self) -> bool {
-        self.at(&["emailConfiguration", "implicitEmailVerificationAllowed"]).and_then(Value::as_bool).unwrap_or(true)
+        self.at(&["emailConfiguration", "implicitEmailVerificationAllowed"])
+            .and_then(Value::as_bool)
+            .unwrap_or(true)
     }
 
     pub fn verifies_by_code(&self) -> bool {
@@ -100,7 +102,14 @@ impl Settings {
     }
 
     /// The rules a new plain-text password must follow (`passwordValidationRules`; 8 to 256 characters by default).
-    pub fn check_password(&self, plain: &str, field: &str, user: Option<&User>, now: i64, errors: &mut Errors) {
+    pub fn check_password(
+        &self,
+        plain: &str,
+        field: &str,
+        user: Option<&User>,
+        now: i64,
+        errors: &mut Errors,
+    ) {
         if plain.is_empty() {
             errors.field("blank", field, "You must specify a password.");
             return;
@@ -110,7 +119,8 @@ impl Settings {
         let maximum = self.number(&["passwordValidationRules", "maxLength"], 256);
         let length = i64::try_from(plain.chars().count()).unwrap_or(i64::MAX);
         if length < minimum {
-            let message = format!("Your password is too short. It must be at least {minimum} characters long.");
+            let message =
+                format!("Your password is too short. It must be at least {minimum} characters long.");
             errors.field("tooShort", field, message);
         }
         if length > maximum {
@@ -123,7 +133,11 @@ impl Settings {
             errors.field("singleCase", field, "Your password must have upper and lower case characters.");
         }
         if rules("requireNonAlpha") && plain.chars().all(char::is_alphanumeric) {
-            errors.field("onlyAlpha", field, "Your password must have a character that is no letter or digit.");
+            errors.field(
+                "onlyAlpha",
+                field,
+                "Your password must have a character that is no letter or digit.",
+            );
         }
         if rules("requireNumber") && !plain.chars().any(char::is_numeric) {
             errors.field("requireNumber", field, "Your password must have a digit.");
@@ -159,8 +173,14 @@ impl Settings {
     }
 
     /// Hashes plain text with the given scheme and factor, else with the tenant's, else with FusionAuth's default.
-    pub fn hash(&self, plain: &str, scheme: Option<&str>, factor: Option<i64>) -> Result<Hashed, PasswordError> {
-        let configured = self.at(&["passwordEncryptionConfiguration", "encryptionScheme"]).and_then(Value::as_str);
+    pub fn hash(
+        &self,
+        plain: &str,
+        scheme: Option<&str>,
+        factor: Option<i64>,
+    ) -> Result<Hashed, PasswordError> {
+        let configured =
+            self.at(&["passwordEncryptionConfiguration", "encryptionScheme"]).and_then(Value::as_str);
         let configured_factor =
             self.at(&["passwordEncryptionConfiguration", "encryptionSchemeFactor"]).and_then(Value::as_i64);
         match scheme {

@@ -44,7 +44,11 @@ pub fn random_code() -> String {
 
 /// Issues a change-password id; `given` is the caller's own. The caller checks that it is free.
 pub fn issue_change_password(
-    tx: &mut Transaction<'_>, user: Uuid, given: Option<&str>, lifetime: i64, mailed: bool,
+    tx: &mut Transaction<'_>,
+    user: Uuid,
+    given: Option<&str>,
+    lifetime: i64,
+    mailed: bool,
 ) -> Result<String, StoreError> {
     let token = given.map_or_else(random_token, str::to_owned);
     let expiry = tx.now().saturating_add(lifetime);
@@ -55,7 +59,12 @@ pub fn issue_change_password(
 
 /// Issues a verification id.
 pub fn issue_verification(
-    tx: &mut Transaction<'_>, user: Uuid, verifies: Verifies, value: Option<&str>, code: Option<&str>, lifetime: i64,
+    tx: &mut Transaction<'_>,
+    user: Uuid,
+    verifies: Verifies,
+    value: Option<&str>,
+    code: Option<&str>,
+    lifetime: i64,
 ) -> Result<String, StoreError> {
     let token = random_token();
     let expiry = tx.now().saturating_add(lifetime);
@@ -148,7 +157,10 @@ pub fn end_all(tx: &mut Transaction<'_>, user: Uuid) -> Result<(), StoreError> {
 }
 
 fn end(
-    tx: &mut Transaction<'_>, table: Table, user: Uuid, which: impl Fn(&Object) -> bool,
+    tx: &mut Transaction<'_>,
+    table: Table,
+    user: Uuid,
+    which: impl Fn(&Object) -> bool,
 ) -> Result<(), StoreError> {
     let rows: Vec<Uuid> = tx.related(Relation::TokensOfUser, user).to_vec();
     for row in rows {

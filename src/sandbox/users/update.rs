@@ -82,9 +82,7 @@ pub fn refuse_inactive(user: &User) -> Result<(), Reply> {
     Err(general_error(400, "InactiveUser", message))
 }
 
-fn update(
-    call: &Call<'_>, body: impl FnOnce(&Transaction<'_>, &User) -> Result<Object, Reply>,
-) -> Outcome {
+fn update(call: &Call<'_>, body: impl FnOnce(&Transaction<'_>, &User) -> Result<Object, Reply>) -> Outcome {
     let id = call.required_id("userId")?;
     let mut tx = call.write();
     let user = visible(call, &tx, id)?;
@@ -217,7 +215,8 @@ impl Change<'_> {
         }
         if new.phone_number != user.phone_number {
             let verify = self.settings.verifies_phone_number() && !skip;
-            user.phone_identity = new.phone_number.as_ref().map(|_| Identity::new(now, changed(verify, skip)));
+            user.phone_identity =
+                new.phone_number.as_ref().map(|_| Identity::new(now, changed(verify, skip)));
             user.phone_number = new.phone_number.clone();
             if verify && user.phone_number.is_some() {
                 verifying.push(Verifies::PhoneNumber);
@@ -225,7 +224,11 @@ impl Change<'_> {
         }
         if new.email == user.email {
             user.pending_email = None;
-        } else if new.email.is_some() && user.email.is_some() && self.settings.verifies_changed_email() && !skip {
+        } else if new.email.is_some()
+            && user.email.is_some()
+            && self.settings.verifies_changed_email()
+            && !skip
+        {
             user.pending_email = new.email.clone();
             verifying.push(Verifies::Email);
         } else {

@@ -102,11 +102,16 @@ fn check_code(token: &Token, body: &Object) -> Result<(), Reply> {
 
 /// Marks the address verified; an address that waited takes effect now, unless somebody else took it meanwhile.
 pub fn verified_email(
-    call: &Call<'_>, tx: &mut Transaction<'_>, mut user: User, address: Option<&str>, reason: Reason,
+    call: &Call<'_>,
+    tx: &mut Transaction<'_>,
+    mut user: User,
+    address: Option<&str>,
+    reason: Reason,
     effects: &mut Effects,
 ) -> Result<(), Reply> {
     let now = tx.now();
-    let waited = address.is_some() && user.pending_email.as_deref() == address && address != user.email.as_deref();
+    let waited =
+        address.is_some() && user.pending_email.as_deref() == address && address != user.email.as_deref();
     if waited {
         user.email = user.pending_email.take();
         let names = super::input::Names { email: user.email.clone(), ..Default::default() };
@@ -141,7 +146,11 @@ pub fn verified_phone(tx: &mut Transaction<'_>, mut user: User, reason: Reason) 
 }
 
 fn verified_registration(
-    call: &Call<'_>, tx: &mut Transaction<'_>, mut user: User, application: Uuid, effects: &mut Effects,
+    call: &Call<'_>,
+    tx: &mut Transaction<'_>,
+    mut user: User,
+    application: Uuid,
+    effects: &mut Effects,
 ) -> Result<(), Reply> {
     let now = tx.now();
     let registration = user.registration_mut(application).ok_or_else(Reply::not_found)?;
@@ -152,7 +161,8 @@ fn verified_registration(
     registration.last_update_instant = now;
     user.store(tx)?;
     tokens::end_verifications(tx, user.id, Verifies::Registration(application))?;
-    effects.event(tx, "user.registration.verified", user.tenant_id, || user_content(tx, &user, call.version()));
+    effects
+        .event(tx, "user.registration.verified", user.tenant_id, || user_content(tx, &user, call.version()));
     Ok(())
 }
 

@@ -99,14 +99,16 @@ impl Serialize for UserView<'_> {
         }
         map.serialize_entry("passwordChangeRequired", &profile.password_change_required)?;
         // Absent without a password since 1.59 (wire notes §4); before, every user had the instant.
-        let changed = user.password_last_update_instant.or((!version.since(59)).then_some(user.insert_instant));
+        let changed =
+            user.password_last_update_instant.or((!version.since(59)).then_some(user.insert_instant));
         entry(&mut map, "passwordLastUpdateInstant", changed)?;
         if version.since(59) {
             entry(&mut map, "phoneNumber", user.phone_number.as_ref())?;
         }
         map.serialize_entry("preferredLanguages", &profile.preferred_languages)?;
         if self.shown.registrations {
-            let shown: Vec<_> = user.registrations.iter().map(|one| RegistrationView::new(one, version)).collect();
+            let shown: Vec<_> =
+                user.registrations.iter().map(|one| RegistrationView::new(one, version)).collect();
             map.serialize_entry("registrations", &shown)?;
         }
         map.serialize_entry("tenantId", &user.tenant_id)?;
