@@ -91,7 +91,11 @@ fn create(call: &Call<'_>) -> Outcome {
     let id = call.path_id(of.param)?.unwrap_or_else(Uuid::new_v4);
     let taken = tx.objects(Table::APPLICATION).flat_map(|(_, application)| items(&application, of.list));
     if taken.into_iter().any(|other| uuid_at(&other, "id") == Some(id)) {
-        return Err(field_error("duplicate", of.param, format!("An object with the Id [{id}] already exists.")));
+        return Err(field_error(
+            "duplicate",
+            of.param,
+            format!("An object with the Id [{id}] already exists."),
+        ));
     }
     check(&of, &item, &found.list, None)?;
     item.insert("id".to_owned(), json!(id));
@@ -129,7 +133,9 @@ fn change(call: &Call<'_>, given: impl FnOnce(&Object) -> Result<Object, Reply>)
     let of = of(call);
     let mut tx = call.write();
     let mut found = find(call, &tx, &of)?;
-    let Some(slot) = found.place.and_then(|place| found.list.get_mut(place)) else { return Err(Reply::not_found()) };
+    let Some(slot) = found.place.and_then(|place| found.list.get_mut(place)) else {
+        return Err(Reply::not_found());
+    };
     let old = slot.clone();
     let mut item = given(&old)?;
     for name in ["id", "insertInstant"] {
@@ -158,9 +164,9 @@ fn delete(call: &Call<'_>) -> Outcome {
     let mut tx = call.write();
     let mut found = find(call, &tx, &of)?;
     let by_name = call.query("name").filter(|_| call.path(of.param).is_none());
-    let place = found
-        .place
-        .or_else(|| by_name.and_then(|name| found.list.iter().position(|item| text_at(item, "name") == Some(name))));
+    let place = found.place.or_else(|| {
+        by_name.and_then(|name| found.list.iter().position(|item| text_at(item, "name") == Some(name)))
+    });
     let Some(place) = place else { return Err(Reply::not_found()) };
     let removed = found.list.remove(place);
     let application = found.application;

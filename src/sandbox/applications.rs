@@ -230,7 +230,13 @@ fn patch(call: &Call<'_>) -> Outcome {
 }
 
 /// Roles and scopes have APIs of their own: an update of the application leaves them as they are (inferred).
-fn replace(call: &Call<'_>, tx: &mut Transaction<'_>, id: Uuid, old: &Object, mut new: Object) -> Result<(), Reply> {
+fn replace(
+    call: &Call<'_>,
+    tx: &mut Transaction<'_>,
+    id: Uuid,
+    old: &Object,
+    mut new: Object,
+) -> Result<(), Reply> {
     for name in ["id", "insertInstant", "tenantId", "state", "active", "roles", "scopes"] {
         match old.get(name) {
             Some(value) => {
@@ -250,7 +256,13 @@ fn replace(call: &Call<'_>, tx: &mut Transaction<'_>, id: Uuid, old: &Object, mu
     Ok(tx.put(Table::APPLICATION, id, &new)?)
 }
 
-fn set_active(tx: &mut Transaction<'_>, id: Uuid, mut application: Object, active: bool, now: i64) -> Result<(), Reply> {
+fn set_active(
+    tx: &mut Transaction<'_>,
+    id: Uuid,
+    mut application: Object,
+    active: bool,
+    now: i64,
+) -> Result<(), Reply> {
     application.insert("active".to_owned(), json!(active));
     application.insert("state".to_owned(), json!(if active { "Active" } else { "Inactive" }));
     application.insert("lastUpdateInstant".to_owned(), json!(now));

@@ -83,7 +83,7 @@ const DEFAULT_LAMBDAS: [(&str, &str); 6] = [
 pub fn install(server: &Server, tenant: Uuid) -> Result<(), StoreError> {
     let now = server.clock.now();
     let mut tx = server.begin(false);
-    put(&mut tx, Table::TENANT, tenant, super::tenants::default_tenant(now))?;
+    put(&mut tx, Table::TENANT, tenant, Value::Object(super::tenants::default_tenant()))?;
     let roles: Vec<Value> = FUSIONAUTH_ROLES
         .iter()
         .map(|name| {

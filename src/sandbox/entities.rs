@@ -108,7 +108,11 @@ fn check_client_id(state: &State, id: Uuid, entity: &Object) -> Result<(), Reply
 
 /// Checks name and type; gives the type's id.
 fn checked(
-    call: &Call<'_>, state: &State, id: Uuid, entity: &Object, old_type: Option<Uuid>,
+    call: &Call<'_>,
+    state: &State,
+    id: Uuid,
+    entity: &Object,
+    old_type: Option<Uuid>,
 ) -> Result<Uuid, Reply> {
     let mut errors = Errors::new();
     let rule = NameRule { field: "entity.name", unique: None, longest: 255 };
@@ -163,7 +167,11 @@ fn patch(call: &Call<'_>) -> Outcome {
 
 /// The secret is kept when blank; client id, tenant and type never change (wire notes §3, §13).
 fn replace(
-    call: &Call<'_>, tx: &mut Transaction<'_>, id: Uuid, given: &Object, old: &Object,
+    call: &Call<'_>,
+    tx: &mut Transaction<'_>,
+    id: Uuid,
+    given: &Object,
+    old: &Object,
 ) -> Result<(), Reply> {
     let mut errors = Errors::new();
     let mut entity = read("entity", &FIELDS, given, &mut errors);
@@ -249,8 +257,11 @@ fn document(state: &State, id: Uuid, mut entity: Object) -> Value {
         entity.insert("entityType".to_owned(), json!({ "name": name }));
         entity.insert("type".to_owned(), json!({ "id": entity_type.get("id"), "name": name }));
     }
-    let grants: Vec<Object> =
-        state.related(Relation::GrantsOfEntity, id).iter().filter_map(|grant| state.get(Table::GRANT, *grant)).collect();
+    let grants: Vec<Object> = state
+        .related(Relation::GrantsOfEntity, id)
+        .iter()
+        .filter_map(|grant| state.get(Table::GRANT, *grant))
+        .collect();
     if !grants.is_empty() {
         entity.insert("grants".to_owned(), json!(grants));
     }

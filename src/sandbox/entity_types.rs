@@ -31,10 +31,30 @@ pub fn routes() -> Vec<Route> {
     routes.iter_mut().for_each(|route| route.access = Access::GlobalKey);
     routes.extend([
         Route::new("POST", "/api/entity/type/{entityTypeId}/permission", PERMISSION, create_permission),
-        Route::new("POST", "/api/entity/type/{entityTypeId}/permission/{permissionId}", PERMISSION, create_permission),
-        Route::new("PUT", "/api/entity/type/{entityTypeId}/permission/{permissionId}", PERMISSION, update_permission),
-        Route::new("PATCH", "/api/entity/type/{entityTypeId}/permission/{permissionId}", PERMISSION, patch_permission),
-        Route::new("DELETE", "/api/entity/type/{entityTypeId}/permission/{permissionId}", PERMISSION, delete_permission),
+        Route::new(
+            "POST",
+            "/api/entity/type/{entityTypeId}/permission/{permissionId}",
+            PERMISSION,
+            create_permission,
+        ),
+        Route::new(
+            "PUT",
+            "/api/entity/type/{entityTypeId}/permission/{permissionId}",
+            PERMISSION,
+            update_permission,
+        ),
+        Route::new(
+            "PATCH",
+            "/api/entity/type/{entityTypeId}/permission/{permissionId}",
+            PERMISSION,
+            patch_permission,
+        ),
+        Route::new(
+            "DELETE",
+            "/api/entity/type/{entityTypeId}/permission/{permissionId}",
+            PERMISSION,
+            delete_permission,
+        ),
         Route::new("DELETE", "/api/entity/type/{entityTypeId}/permission", PERMISSION, delete_permission),
     ]);
     routes.into_iter().map(Route::licensed).collect()
@@ -96,7 +116,13 @@ fn inline_permissions(now: i64, given: &Object, errors: &mut Errors) -> Vec<Valu
 }
 
 /// A name is required and unique within the type.
-fn check_permission(place: &str, permission: &Object, others: &[Object], own: Option<Uuid>, errors: &mut Errors) {
+fn check_permission(
+    place: &str,
+    permission: &Object,
+    others: &[Object],
+    own: Option<Uuid>,
+    errors: &mut Errors,
+) {
     let field = format!("{place}.name");
     let Some(name) = text_at(permission, "name").filter(|name| !name.trim().is_empty()) else {
         errors.field("blank", &field, format!("You must specify the [{field}] property."));
@@ -167,7 +193,11 @@ fn patch(call: &Call<'_>) -> Outcome {
 
 /// Permissions have an API of their own: an update of the type leaves them as they are (wire notes §5).
 fn replace(
-    call: &Call<'_>, tx: &mut Transaction<'_>, id: Uuid, given: &Object, old: &Object,
+    call: &Call<'_>,
+    tx: &mut Transaction<'_>,
+    id: Uuid,
+    given: &Object,
+    old: &Object,
 ) -> Result<(), Reply> {
     let mut errors = Errors::new();
     let mut entity_type = checked(tx, id, given, &mut errors);
@@ -194,13 +224,15 @@ fn search(call: &Call<'_>) -> Outcome {
     let listing = Listing::read(call, &["name", "id", "insertInstant", "lastUpdateInstant"])?;
     let state = call.read();
     let rows = state.objects(Table::ENTITY_TYPE).map(|(_, entity_type)| entity_type);
-    let (types, total) = listing.page(rows.filter(|row| listing.fits("name", text_at(row, "name"))).collect());
+    let (types, total) =
+        listing.page(rows.filter(|row| listing.fits("name", text_at(row, "name"))).collect());
     Ok(Reply::ok(&json!({ "entityTypes": types, "total": total })))
 }
 
 /// The permissions of a stored type.
 pub fn permissions(entity_type: &Object) -> Vec<Object> {
-    let list = entity_type.get("permissions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let list =
+        entity_type.get("permissions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     list.iter().filter_map(|value| value.as_object().cloned()).collect()
 }
 
@@ -216,7 +248,11 @@ fn create_permission(call: &Call<'_>) -> Outcome {
     let id = call.path_id("permissionId")?.unwrap_or_else(Uuid::new_v4);
     let taken = tx.objects(Table::ENTITY_TYPE).flat_map(|(_, other)| permissions(&other));
     if taken.into_iter().any(|other| uuid_at(&other, "id") == Some(id)) {
-        return Err(field_error("duplicate", "permissionId", format!("A permission with the Id [{id}] already exists.")));
+        return Err(field_error(
+            "duplicate",
+            "permissionId",
+            format!("A permission with the Id [{id}] already exists."),
+        ));
     }
     let mut list = permissions(&entity_type);
     let mut errors = Errors::new();

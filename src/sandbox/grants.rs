@@ -75,7 +75,8 @@ fn checked_holder(state: &State, entity: &Object, grant: &Object) -> Result<Uuid
         (Some(user), None) => ("grant.userId", Table::USER, user),
         (None, Some(recipient)) => ("grant.recipientEntityId", Table::ENTITY, recipient),
         (None, None) => {
-            let message = "You must specify either the [grant.userId] or the [grant.recipientEntityId] property.";
+            let message =
+                "You must specify either the [grant.userId] or the [grant.recipientEntityId] property.";
             return Err(field_error("missing", "grant.userId", message));
         }
         (Some(_), Some(_)) => {
@@ -83,17 +84,21 @@ fn checked_holder(state: &State, entity: &Object, grant: &Object) -> Result<Uuid
             return Err(field_error("invalid", "grant.userId", message));
         }
     };
-    let holder = state.get(table, id).filter(|holder| uuid_at(holder, "tenantId") == uuid_at(entity, "tenantId"));
+    let holder =
+        state.get(table, id).filter(|holder| uuid_at(holder, "tenantId") == uuid_at(entity, "tenantId"));
     match holder {
         Some(_) => Ok(id),
-        None => Err(field_error("invalid", field, format!("[{field}] = [{id}] does not exist in this tenant."))),
+        None => {
+            Err(field_error("invalid", field, format!("[{field}] = [{id}] does not exist in this tenant.")))
+        }
     }
 }
 
 fn checked_permissions(state: &State, entity: &Object, grant: &Object) -> Result<BTreeSet<String>, Reply> {
     let given = grant.get("permissions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let names: BTreeSet<String> = given.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-    let entity_type = uuid_at(entity, "typeId").and_then(|id| state.get(Table::ENTITY_TYPE, id)).unwrap_or_default();
+    let entity_type =
+        uuid_at(entity, "typeId").and_then(|id| state.get(Table::ENTITY_TYPE, id)).unwrap_or_default();
     let known = super::entity_types::permissions(&entity_type);
     let mut errors = Errors::new();
     for name in &names {
@@ -135,8 +140,11 @@ fn retrieve(call: &Call<'_>) -> Outcome {
         return Ok(Reply::ok(&json!({ "grant": shown_grant(&state, grant) })));
     }
     let ids = state.related(Relation::GrantsOfEntity, entity);
-    let grants: Vec<Object> =
-        ids.iter().filter_map(|id| state.get(Table::GRANT, *id)).map(|grant| shown_grant(&state, grant)).collect();
+    let grants: Vec<Object> = ids
+        .iter()
+        .filter_map(|id| state.get(Table::GRANT, *id))
+        .map(|grant| shown_grant(&state, grant))
+        .collect();
     Ok(Reply::ok(&json!({ "grants": grants })))
 }
 

@@ -40,7 +40,12 @@ pub fn of_user(state: &State, user: Uuid) -> Vec<Value> {
 
 /// Puts a membership, new or in place of the one that the user has in the group.
 pub fn put(
-    tx: &mut Transaction<'_>, group: Uuid, user: Uuid, id: Option<Uuid>, data: Option<Value>, now: i64,
+    tx: &mut Transaction<'_>,
+    group: Uuid,
+    user: Uuid,
+    id: Option<Uuid>,
+    data: Option<Value>,
+    now: i64,
 ) -> Result<Object, StoreError> {
     let held = tx.holder(&UniqueKey::new(Unique::GroupMember, group, user.to_string()));
     let id = held.or(id).unwrap_or_else(Uuid::new_v4);
@@ -69,7 +74,11 @@ fn given(call: &Call<'_>, state: &State) -> Result<Vec<(Uuid, Vec<Object>)>, Rep
         let known = parse_uuid(group).and_then(|id| Some((id, state.get(Table::GROUP, id)?)));
         let known = known.filter(|(_, group)| call.in_scope(uuid_at(group, "tenantId")));
         let (Some((id, group)), Some(list)) = (known, list.as_array()) else {
-            errors.field("invalid", &place, format!("The group [{group}] does not exist, or has no list of members."));
+            errors.field(
+                "invalid",
+                &place,
+                format!("The group [{group}] does not exist, or has no list of members."),
+            );
             continue;
         };
         let mut members = Vec::new();

@@ -79,7 +79,11 @@ fn finish(call: &Call<'_>, tx: Transaction<'_>, id: Uuid, event: &str) -> Outcom
 
 /// Checks name and roles. `roleIds` stands beside the group in the request.
 fn checked(
-    state: &State, id: Uuid, tenant: Uuid, given: &Object, role_ids: Option<&Value>,
+    state: &State,
+    id: Uuid,
+    tenant: Uuid,
+    given: &Object,
+    role_ids: Option<&Value>,
 ) -> Result<Object, Reply> {
     let mut errors = Errors::new();
     let mut group = read("group", &FIELDS, given, &mut errors);
@@ -161,7 +165,12 @@ fn patch(call: &Call<'_>) -> Outcome {
 }
 
 fn replace(
-    call: &Call<'_>, tx: &mut Transaction<'_>, id: Uuid, given: &Object, role_ids: Option<&Value>, old: &Object,
+    call: &Call<'_>,
+    tx: &mut Transaction<'_>,
+    id: Uuid,
+    given: &Object,
+    role_ids: Option<&Value>,
+    old: &Object,
 ) -> Result<(), Reply> {
     let tenant = uuid_at(old, "tenantId").unwrap_or_default();
     let mut group = checked(tx, id, tenant, given, role_ids)?;

@@ -31,8 +31,22 @@ pub fn routes() -> Vec<Route> {
 
 /// The types; those after the first four have a name of their own and need none (inferred).
 const TYPES: [&str; 16] = [
-    "ExternalJWT", "OpenIDConnect", "SAMLv2", "SAMLv2IdPInitiated", "Apple", "EpicGames", "Facebook", "Google", "HYPR",
-    "LinkedIn", "Nintendo", "SonyPSN", "Steam", "Twitch", "Twitter", "Xbox",
+    "ExternalJWT",
+    "OpenIDConnect",
+    "SAMLv2",
+    "SAMLv2IdPInitiated",
+    "Apple",
+    "EpicGames",
+    "Facebook",
+    "Google",
+    "HYPR",
+    "LinkedIn",
+    "Nintendo",
+    "SonyPSN",
+    "Steam",
+    "Twitch",
+    "Twitter",
+    "Xbox",
 ];
 const NAMED: usize = 4;
 
@@ -57,7 +71,8 @@ fn finish(tx: Transaction<'_>, id: Uuid) -> Outcome {
 
 fn checked(state: &State, id: Uuid, mut provider: Object, old: Option<&Object>) -> Result<Object, Reply> {
     let mut errors = Errors::new();
-    let kind = text_at(&provider, "type").or_else(|| old.and_then(|old| text_at(old, "type"))).map(str::to_owned);
+    let kind =
+        text_at(&provider, "type").or_else(|| old.and_then(|old| text_at(old, "type"))).map(str::to_owned);
     let place = kind.as_deref().and_then(|kind| TYPES.iter().position(|known| *known == kind));
     match (&kind, place) {
         (None, _) => errors.field("missing", "identityProvider.type", "You must specify the type."),
@@ -139,7 +154,11 @@ fn patch(call: &Call<'_>) -> Outcome {
 }
 
 fn replace(
-    call: &Call<'_>, tx: &mut Transaction<'_>, id: Uuid, given: Object, old: &Object,
+    call: &Call<'_>,
+    tx: &mut Transaction<'_>,
+    id: Uuid,
+    given: Object,
+    old: &Object,
 ) -> Result<(), Reply> {
     let mut provider = checked(tx, id, given, Some(old))?;
     stamp(&mut provider, id, call.now());

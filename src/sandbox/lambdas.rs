@@ -65,7 +65,10 @@ const TYPES: [(&str, u16); 27] = [
 
 /// The wire name of a type that this version knows; the documents' short SCIM names are aliases.
 fn wire_type(name: &str, version: Version) -> Option<&'static str> {
-    let long = name.strip_prefix("SCIM").filter(|rest| !rest.starts_with("Server")).map(|rest| format!("SCIMServer{rest}"));
+    let long = name
+        .strip_prefix("SCIM")
+        .filter(|rest| !rest.starts_with("Server"))
+        .map(|rest| format!("SCIMServer{rest}"));
     let name = long.as_deref().unwrap_or(name);
     TYPES.iter().find(|(known, since)| *known == name && version.since(*since)).map(|(known, _)| *known)
 }
@@ -82,7 +85,7 @@ const FIELDS: [Field; 6] = [
 
 fn create(call: &Call<'_>) -> Outcome {
     let given = call.wrapped("lambda")?;
-    let mut tx = call.write();
+    let tx = call.write();
     let id = new_id(call, &tx, Table::LAMBDA, "lambdaId")?;
     let mut lambda = checked(call, &tx, id, &given, None)?;
     stamp(&mut lambda, id, call.now());
@@ -126,7 +129,11 @@ fn patch(call: &Call<'_>) -> Outcome {
 }
 
 fn replace(
-    call: &Call<'_>, tx: &mut Transaction<'_>, id: Uuid, given: &Object, old: &Object,
+    call: &Call<'_>,
+    tx: &mut Transaction<'_>,
+    id: Uuid,
+    given: &Object,
+    old: &Object,
 ) -> Result<(), Reply> {
     let mut lambda = checked(call, tx, id, given, Some(old))?;
     lambda.insert("id".to_owned(), json!(id));
@@ -149,7 +156,11 @@ fn finish_replaced(tx: Transaction<'_>, id: Uuid) -> Outcome {
 
 /// Reads and checks what was given; the type is fixed once the lambda exists.
 fn checked(
-    call: &Call<'_>, state: &State, id: Uuid, given: &Object, old: Option<&Object>,
+    call: &Call<'_>,
+    state: &State,
+    id: Uuid,
+    given: &Object,
+    old: Option<&Object>,
 ) -> Result<Object, Reply> {
     let mut errors = Errors::new();
     let mut lambda = read("lambda", &FIELDS, given, &mut errors);

@@ -64,13 +64,22 @@ fn create(call: &Call<'_>) -> Outcome {
     tx.commit()?;
     let mut public = link.clone();
     public.remove("token");
-    events::emit(call, "user.identity-provider.link", tenant, json!({ "identityProviderLink": public, "userId": user }));
+    events::emit(
+        call,
+        "user.identity-provider.link",
+        tenant,
+        json!({ "identityProviderLink": public, "userId": user }),
+    );
     Ok(Reply::ok(&json!({ "identityProviderLink": link })))
 }
 
 /// Takes a pending link up: it gives everything but the user, and is used up.
 fn completed(
-    call: &Call<'_>, tx: &mut Transaction<'_>, place: &str, pending: &str, given: &Object,
+    call: &Call<'_>,
+    tx: &mut Transaction<'_>,
+    place: &str,
+    pending: &str,
+    given: &Object,
 ) -> Result<Object, Reply> {
     let found = find_pending(call, tx, pending).ok_or_else(|| {
         let message = "The pending link is not valid. It may have expired or been used already.";
@@ -79,10 +88,15 @@ fn completed(
     let (id, pending) = found;
     let user = given.get("userId").cloned().ok_or_else(|| missing(place, "userId"))?;
     let pending_tenant = uuid_at(&pending, "tenantId");
-    let user_tenant =
-        uuid_at(given, "userId").and_then(|id| tx.get(Table::USER, id)).and_then(|user| uuid_at(&user, "tenantId"));
+    let user_tenant = uuid_at(given, "userId")
+        .and_then(|id| tx.get(Table::USER, id))
+        .and_then(|user| uuid_at(&user, "tenantId"));
     if user_tenant.is_some() && user_tenant != pending_tenant {
-        return Err(field_error("invalid", &format!("{place}userId"), "The user is not of the pending link's tenant."));
+        return Err(field_error(
+            "invalid",
+            &format!("{place}userId"),
+            "The user is not of the pending link's tenant.",
+        ));
     }
     let mut link = Object::new();
     link.insert("userId".to_owned(), user);
@@ -111,8 +125,9 @@ fn insert(call: &Call<'_>, tx: &mut Transaction<'_>, place: &str, mut link: Obje
         let field = format!("{place}{name}");
         field_error("invalid", &field, format!("[{field}] = [{id}] does not exist."))
     };
-    let provider =
-        tx.get(Table::IDENTITY_PROVIDER, provider_id).ok_or_else(|| invalid("identityProviderId", provider_id))?;
+    let provider = tx
+        .get(Table::IDENTITY_PROVIDER, provider_id)
+        .ok_or_else(|| invalid("identityProviderId", provider_id))?;
     let user = tx
         .get(Table::USER, user_id)
         .filter(|user| call.in_scope(uuid_at(user, "tenantId")))
@@ -123,7 +138,11 @@ fn insert(call: &Call<'_>, tx: &mut Transaction<'_>, place: &str, mut link: Obje
     }
     if tx.holder(&key(tenant, provider_id, &provider_user)).is_some() {
         let field = format!("{place}identityProviderUserId");
-        return Err(field_error("duplicate", &field, "A link for this user of the identity provider already exists."));
+        return Err(field_error(
+            "duplicate",
+            &field,
+            "A link for this user of the identity provider already exists.",
+        ));
     }
     let limit = limit(&provider, tenant);
     if limit.is_some_and(|limit| count(tx, user_id, provider_id) >= limit) {
@@ -154,14 +173,16 @@ fn tenant_configuration(provider: &Object, tenant: Uuid) -> Option<&Value> {
 
 /// How many links a user has to a provider.
 fn count(state: &State, user: Uuid, provider: Uuid) -> i64 {
-    let links = state.related(Relation::LinksOfUser, user).iter().filter_map(|id| state.get(Table::LINK, *id));
+    let links =
+        state.related(Relation::LinksOfUser, user).iter().filter_map(|id| state.get(Table::LINK, *id));
     let of_provider = links.filter(|link| uuid_at(link, "identityProviderId") == Some(provider)).count();
     i64::try_from(of_provider).unwrap_or(i64::MAX)
 }
 
 /// The link as it is answered: with name (since 1.47) and type of its provider.
 fn shown(call: &Call<'_>, state: &State, mut link: Object) -> Object {
-    let provider = uuid_at(&link, "identityProviderId").and_then(|id| state.get(Table::IDENTITY_PROVIDER, id));
+    let provider =
+        uuid_at(&link, "identityProviderId").and_then(|id| state.get(Table::IDENTITY_PROVIDER, id));
     if let Some(provider) = provider {
         let known = |name: &str| provider.get(name).cloned().unwrap_or_default();
         if call.version().since(47) {
@@ -174,16 +195,19 @@ fn shown(call: &Call<'_>, state: &State, mut link: Object) -> Object {
 
 /// One link by (provider, its user id), or an array by user and one of the two (wire notes §13).
 fn retrieve(call: &Call<'_>) -> Outcome {
-    let (provider, provider_user, user) =
-        (call.query_id("identityProviderId")?, call.query("identityProviderUserId"), call.query_id("userId")?);
+    let (provider, provider_user, user) = (
+        call.query_id("identityProviderId")?,
+        call.query("identityProviderUserId"),
+        call.query_id("userId")?,
+    );
     let state = call.read();
     let visible = |link: &Object| call.in_scope(uuid_at(link, "tenantId"));
     if let (Some(provider), Some(provider_user)) = (provider, provider_user) {
         let mut found = state
-            .related(Relation::LinksOfProvider, provider)
-            .iter()
-            .filter_map(|id| state.get(Table::LINK, *id))
-            .filter(|link| text_at(link, "identityProviderUserId") == Some(provider_user) && visible(link))
+            .rows(Table::TENANT)
+            .filter_map(|(tenant, _)| state.holder(&key(tenant, provider, provider_user)))
+            .filter_map(|id| state.get(Table::LINK, id))
+            .filter(visible)
             .filter(|link| user.is_none() || uuid_at(link, "userId") == user);
         let link = found.next().ok_or_else(Reply::not_found)?;
         if found.next().is_some() {
@@ -191,7 +215,9 @@ fn retrieve(call: &Call<'_>) -> Outcome {
         }
         return Ok(Reply::ok(&json!({ "identityProviderLink": shown(call, &state, link) })));
     }
-    let Some(user) = user else { return Err(missing("", if provider.is_some() { "identityProviderUserId" } else { "userId" })) };
+    let Some(user) = user else {
+        return Err(missing("", if provider.is_some() { "identityProviderUserId" } else { "userId" }));
+    };
     let account = state.get(Table::USER, user).filter(|user| call.in_scope(uuid_at(user, "tenantId")));
     if account.is_none() {
         return Err(Reply::not_found());
@@ -228,7 +254,12 @@ fn delete(call: &Call<'_>) -> Outcome {
     tx.commit()?;
     link.remove("token");
     let tenant = uuid_at(&link, "tenantId");
-    events::emit(call, "user.identity-provider.unlink", tenant, json!({ "identityProviderLink": link, "userId": user }));
+    events::emit(
+        call,
+        "user.identity-provider.unlink",
+        tenant,
+        json!({ "identityProviderLink": link, "userId": user }),
+    );
     Ok(Reply::empty(200))
 }
 

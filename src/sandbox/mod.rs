@@ -22,16 +22,30 @@
 
 #![allow(dead_code, unused_imports)]
 
+mod api_keys;
+mod application_items;
+mod applications;
 mod auth;
 mod bootstrap;
 mod call;
 mod clock;
 mod config;
 mod control;
+mod crud;
+mod entities;
+mod entity_types;
+mod events;
 mod faults;
+mod fields;
+mod grants;
+mod group_members;
+mod groups;
 mod http;
+mod identity_providers;
 mod journal;
 mod jwt;
+mod lambdas;
+mod links;
 mod password;
 mod patch;
 mod reply;
@@ -41,6 +55,7 @@ mod server;
 mod store;
 mod system;
 mod tenants;
+mod tokens;
 mod users;
 mod version;
 
@@ -63,7 +78,24 @@ use store::{Database, State, Table};
 
 /// The routes of every API family.
 fn routes() -> Vec<Route> {
-    [control::routes(), system::routes(), users::routes()].into_iter().flatten().collect()
+    let families = [
+        api_keys::routes(),
+        application_items::routes(),
+        applications::routes(),
+        control::routes(),
+        entities::routes(),
+        entity_types::routes(),
+        grants::routes(),
+        group_members::routes(),
+        groups::routes(),
+        identity_providers::routes(),
+        lambdas::routes(),
+        links::routes(),
+        system::routes(),
+        tenants::routes(),
+        users::routes(),
+    ];
+    families.into_iter().flatten().collect()
 }
 
 /// Every table that a store may hold.

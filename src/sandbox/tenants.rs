@@ -26,7 +26,8 @@ pub fn routes() -> Vec<Route> {
         Route::new("DELETE", "/api/tenant/{tenantId}", BASE, delete).heavy(),
         Route::new("GET", "/api/tenant/search", "/api/tenant/search", search).access(Access::GlobalKey),
         Route::new("POST", "/api/tenant/search", "/api/tenant/search", search).access(Access::GlobalKey),
-        Route::new("GET", "/api/tenant/password-validation-rules", rules, password_rules).access(Access::Open),
+        Route::new("GET", "/api/tenant/password-validation-rules", rules, password_rules)
+            .access(Access::Open),
         Route::new("GET", "/api/tenant/password-validation-rules/{tenantId}", rules, password_rules)
             .access(Access::Open),
     ]
@@ -104,8 +105,11 @@ fn create(call: &Call<'_>) -> Outcome {
 
 fn list(call: &Call<'_>) -> Outcome {
     let state = call.read();
-    let tenants: Vec<Object> =
-        state.objects(Table::TENANT).filter(|(id, _)| call.in_scope(Some(*id))).map(|(_, tenant)| tenant).collect();
+    let tenants: Vec<Object> = state
+        .objects(Table::TENANT)
+        .filter(|(id, _)| call.in_scope(Some(*id)))
+        .map(|(_, tenant)| tenant)
+        .collect();
     Ok(Reply::ok(&json!({ "tenants": tenants })))
 }
 
@@ -141,7 +145,13 @@ fn patch(call: &Call<'_>) -> Outcome {
     finish(tx, id)
 }
 
-fn replace(call: &Call<'_>, tx: &mut Transaction<'_>, id: Uuid, old: &Object, mut new: Object) -> Result<(), Reply> {
+fn replace(
+    call: &Call<'_>,
+    tx: &mut Transaction<'_>,
+    id: Uuid,
+    old: &Object,
+    mut new: Object,
+) -> Result<(), Reply> {
     keep_read_only(&mut new, Some(old));
     check(tx, id, &new)?;
     with_defaults(&mut new, defaults());
@@ -170,11 +180,8 @@ fn keep_read_only(new: &mut Object, old: Option<&Object>) {
 
 fn check(state: &State, id: Uuid, tenant: &Object) -> Result<(), Reply> {
     let mut errors = Errors::new();
-    let rule = NameRule {
-        field: "tenant.name",
-        unique: name_key(Unique::TenantName, None, tenant),
-        longest: 191,
-    };
+    let rule =
+        NameRule { field: "tenant.name", unique: name_key(Unique::TenantName, None, tenant), longest: 191 };
     check_name(state, super::store::text_at(tenant, "name"), id, rule, &mut errors);
     check_lambda_references(state, "tenant", tenant, &mut errors);
     errors.check()
@@ -208,30 +215,11 @@ fn delete(call: &Call<'_>) -> Outcome {
 fn remove_with_dependents(tx: &mut Transaction<'_>, table: Table, id: Uuid) -> Result<(), Reply> {
     match table {
         Table::ENTITY => super::entities::remove(tx, id)?,
-        Table::USER => remove_user_relations(tx, id)?,
+        Table::USER => super::users::remove(tx, id)?,
         Table::GROUP => super::groups::remove_members(tx, id)?,
         _ => {}
     }
     Ok(tx.delete(table, id)?)
-}
-
-/// Removes what refers to a user: links, grants, memberships, outstanding ids (wire notes §4, hard delete).
-pub fn remove_user_relations(tx: &mut Transaction<'_>, user: Uuid) -> Result<(), Reply> {
-    use super::store::Relation;
-    for (relation, table) in [
-        (Relation::LinksOfUser, Table::LINK),
-        (Relation::GrantsToUser, Table::GRANT),
-        (Relation::MembershipsOfUser, Table::GROUP_MEMBER),
-    ] {
-        for id in tx.related(relation, user).to_vec() {
-            tx.delete(table, id)?;
-        }
-    }
-    for id in tx.related(Relation::TokensOfUser, user).to_vec() {
-        tx.delete(Table::CHANGE_PASSWORD, id)?;
-        tx.delete(Table::VERIFICATION, id)?;
-    }
-    Ok(())
 }
 
 fn search(call: &Call<'_>) -> Outcome {

@@ -31,7 +31,7 @@ mod view;
 
 use super::router::{Access, Route};
 
-pub use registration::application_removed;
+pub use registration::{application_removed, role_removed};
 pub use remove::remove;
 
 /// The permission that registrations stand under.

@@ -188,6 +188,25 @@ pub fn application_removed(tx: &mut Transaction<'_>, application: Uuid) -> Resul
     Ok(())
 }
 
+/// Takes a deleted role out of every registration for its application.
+pub fn role_removed(tx: &mut Transaction<'_>, application: Uuid, role: &str) -> Result<(), Reply> {
+    let holders: Vec<User> = tx
+        .rows(super::super::store::Table::USER)
+        .filter_map(|(_, bytes)| User::parse(bytes))
+        .filter(|user| {
+            let registration = user.registration(application);
+            registration.is_some_and(|registration| registration.roles.iter().any(|name| **name == *role))
+        })
+        .collect();
+    for mut user in holders {
+        if let Some(registration) = user.registration_mut(application) {
+            registration.roles.retain(|name| **name != *role);
+        }
+        user.store(tx)?;
+    }
+    Ok(())
+}
+
 /// The imperative fields beside `registration`.
 struct Options {
     skip_verification: bool,
