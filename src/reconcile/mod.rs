@@ -12,10 +12,13 @@
 mod call;
 mod context;
 mod desired;
+mod diff;
 mod entry;
 mod facts;
 mod live;
+mod normalise;
 mod outcome;
+mod path;
 mod plan;
 mod planned;
 
