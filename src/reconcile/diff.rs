@@ -232,6 +232,11 @@ impl Comparison<'_> {
     }
 }
 
+/// Whether a field's live value is compared with its declaration.
+pub(super) fn is_compared(rule: &FieldRule) -> bool {
+    matches!(rule.write, Write::Body | Write::Immutable)
+}
+
 /// Marks a value that we write: its leaves, and the objects in it, which are ours as well.
 pub(super) fn mark(path: &FieldPath, value: &Value, written: &mut BTreeSet<FieldPath>) {
     written.insert(path.clone());
