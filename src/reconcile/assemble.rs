@@ -16,7 +16,7 @@ pub fn assemble(target: Target, owner: Owner, planned: impl IntoIterator<Item = 
     let mut errors = one_object_two_addresses(&planned);
     errors.extend(kept_natural_keys(&planned, &errors));
     let order = order(&planned).unwrap_or_else(|cycle| {
-        errors.push(cycle);
+        errors.push(*cycle);
         Vec::new()
     });
     let mut plan = Plan {

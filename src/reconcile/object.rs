@@ -332,8 +332,10 @@ impl<'a> Planning<'a> {
         }
         let kind = self.kind();
         let written = self.observed.entry.map(|entry| entry.written.clone()).unwrap_or_default();
-        let withheld: Vec<_> =
-            difference.parts.extract_if(.., |_, part| part.action == PartAction::Delete).collect();
+        let (withheld, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut difference.parts)
+            .into_iter()
+            .partition(|(_, part)| part.action == PartAction::Delete);
+        difference.parts = kept.into_iter().collect();
         for (key, part) in withheld {
             // Still ours, so that it is listed until it is deleted.
             let paths = written.iter().filter_map(|path| FieldPath::parse(path));

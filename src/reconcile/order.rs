@@ -14,7 +14,7 @@ type Edges<'a> = BTreeMap<&'a Address, BTreeSet<&'a Address>>;
 
 /// The addresses of all changes in an order in which they can be applied, with their dependencies; or the cycles
 /// that have none. The same for any order of the input.
-pub(super) fn order(planned: &[Planned]) -> Result<Vec<(Address, Vec<Address>)>, Problem> {
+pub(super) fn order(planned: &[Planned]) -> Result<Vec<(Address, Vec<Address>)>, Box<Problem>> {
     let by_address: BTreeMap<&Address, &Planned> =
         planned.iter().map(|planned| (&planned.address, planned)).collect();
     let mut edges: Edges<'_> = planned
@@ -85,7 +85,7 @@ fn handovers<'a>(planned: &'a [Planned], edges: &mut Edges<'a>) {
 fn sort(
     by_address: &BTreeMap<&Address, &Planned>,
     edges: Edges<'_>,
-) -> Result<Vec<(Address, Vec<Address>)>, Problem> {
+) -> Result<Vec<(Address, Vec<Address>)>, Box<Problem>> {
     let rank = |address: &Address| {
         let order = i16::from(row(address.kind).order);
         let delete = by_address
@@ -121,7 +121,7 @@ fn sort(
             }
         }
     }
-    if missing.is_empty() { Ok(sorted) } else { Err(cycle(&missing, &edges)) }
+    if missing.is_empty() { Ok(sorted) } else { Err(Box::new(cycle(&missing, &edges))) }
 }
 
 /// The cycle itself, without what only waits for it.
