@@ -282,3 +282,32 @@ fn logins_answer_what_stands_in_the_way() {
     api.delete(format!("/api/user/{ID}")).empty(200);
     login(&api, "password-2").empty(423);
 }
+
+#[test]
+fn identities_are_verified_through_their_own_api() {
+    let api = Api::start();
+    configure(&api, json!({ "phoneConfiguration": { "verifyPhoneNumber": true } }));
+    user(&api, ID, json!({ "email": "a@example.com", "phoneNumber": "303-555-1212", "username": "al" }));
+    let phone = |api: &Api| get(api, ID)["identities"][1].clone();
+    assert_eq!(
+        (&phone(&api)["type"], &phone(&api)["verifiedReason"]),
+        (&json!("phoneNumber"), &json!("Pending"))
+    );
+    assert_eq!(messages(&api, "phone-verification")[0]["recipient"], "+13035551212");
+    let login = json!({ "loginId": "(303) 555-1212", "loginIdType": "phoneNumber" });
+    let id = api.post("/api/identity/verify/start", &login).ok()["verificationId"].clone();
+    assert_eq!(messages(&api, "phone-verification").len(), 1, "starting sends nothing");
+    api.post("/api/identity/verify/send", &json!({ "verificationId": id })).empty(200);
+    assert_eq!(messages(&api, "phone-verification").len(), 2);
+    api.post("/api/identity/verify/complete", &json!({ "verificationId": id })).empty(200);
+    assert_eq!(
+        (&phone(&api)["verified"], &phone(&api)["verifiedReason"]),
+        (&json!(true), &json!("Completed"))
+    );
+    api.post("/api/identity/verify", &json!({ "loginId": "a@example.com", "loginIdType": "email" }))
+        .empty(200);
+    assert_eq!(get(&api, ID)["identities"][0]["verifiedReason"], "Administrative");
+    api.post("/api/identity/verify", &json!({ "loginId": "al", "loginIdType": "username" }))
+        .field_error("loginIdType", "[invalid]loginIdType");
+    Api::version("1.58.0").post("/api/identity/verify", &login).empty(404);
+}
