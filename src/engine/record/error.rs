@@ -1,5 +1,7 @@
 //! Why the record could not be read or written, each with the next step. No message quotes what stood in it.
 
+use uuid::Uuid;
+
 use crate::engine::keys::KeyId;
 use crate::fusionauth;
 use crate::model::{Address, Owner};
@@ -27,6 +29,8 @@ pub enum RecordError {
     Foreign(Foreign),
     #[error("the record at {place} is of owner \"{found}\"")]
     OtherOwner { place: String, found: String },
+    #[error("the record at {place} is of tenant {found}")]
+    OtherTenant { place: String, found: Uuid },
     #[error("another run is at work: {0}")]
     Locked(Holder),
     #[error("the lock is lost: {0}")]
@@ -37,6 +41,12 @@ pub enum RecordError {
     OtherOwnerUnreadable { owner: Owner, why: String },
     #[error("{first} and {second} of the record are one live object")]
     OneObjectTwice { first: Address, second: Address },
+    #[error("an object's entry does not fit into a shard of {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("the record of these kinds is not held by this run")]
+    NotHeld,
+    #[error("the groups of the record stand in the default tenant, which the key may not see")]
+    NoDefaultTenant,
     #[error("the record could not be {what}: {error}")]
     Api { what: &'static str, error: fusionauth::Error },
     #[error("{path}: {error}")]
@@ -57,7 +67,9 @@ impl RecordError {
             }
             RecordError::NotSigned => "`fusionkeep adopt` takes it over and signs it",
             RecordError::Foreign(_) => "--take-over goes on, if that runner is no longer at work",
-            RecordError::OtherOwner { .. } => "give each owner a record file of its own",
+            RecordError::OtherOwner { .. } | RecordError::OtherTenant { .. } => {
+                "give each owner and tenant a record file of its own"
+            }
             RecordError::Locked(_) => {
                 "--lock-timeout waits for it; `fusionkeep unlock` ends the lock of a run that is dead"
             }
@@ -72,6 +84,11 @@ impl RecordError {
                  --record FILE keeps it in a file instead"
             }
             RecordError::Api { error, .. } => return error.hint(),
+            RecordError::TooLarge { .. } => "declare fewer fields on it, or put them under one key of data",
+            RecordError::NotHeld => "this is a fault of fusionkeep; please report it",
+            RecordError::NoDefaultTenant => {
+                "lambdas and entity types need a key that is not locked to a tenant, with GET on /api/application"
+            }
             RecordError::File { .. } => "check that the path can be written, or give another with --record",
         };
         Some(hint.to_owned())
@@ -79,7 +96,13 @@ impl RecordError {
 
     /// Whether this is a refusal (exit status 3) rather than a failure.
     pub fn is_refusal(&self) -> bool {
-        !matches!(self, RecordError::Api { .. } | RecordError::File { .. } | RecordError::LockLost(_))
+        !matches!(
+            self,
+            RecordError::Api { .. }
+                | RecordError::File { .. }
+                | RecordError::LockLost(_)
+                | RecordError::NotHeld
+        )
     }
 
     /// FusionAuth's own error, if it was one.

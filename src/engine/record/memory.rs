@@ -5,14 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::{self, BoxFuture, FutureExt};
 
+use uuid::Uuid;
+
 use crate::fusionauth::WriteGate;
 use crate::reconcile::{Claim, Entry, Key, RecordUpdate};
 
-use super::{Acquire, Entries, HeldRecord, Holder, Loaded, Record, RecordError, Revision, Trust};
+use super::ledger::Ledger;
+use super::{Acquire, Entries, HeldRecord, Holder, Loaded, Record, RecordError, Revision, Scopes, Trust};
 
 #[derive(Debug, Default)]
 struct State {
-    entries: Entries,
+    ledger: Ledger,
     written: bool,
     revision: u64,
     holder: Option<Holder>,
@@ -21,10 +24,11 @@ struct State {
 impl State {
     fn loaded(&self) -> Loaded {
         Loaded {
-            entries: self.entries.clone(),
+            entries: self.ledger.entries.clone(),
             trust: if self.written { Trust::Unsigned } else { Trust::Absent },
             holder: self.holder.clone(),
             revision: Revision { tenant: self.revision, global: 0 },
+            absent: if self.written { Scopes::NONE } else { Scopes::ALL },
             ..Loaded::default()
         }
     }
@@ -38,8 +42,10 @@ pub struct MemoryRecord {
 }
 
 impl MemoryRecord {
-    pub fn new(holder: Holder) -> Self {
-        MemoryRecord { state: Arc::default(), holder }
+    /// An empty record of a run on this tenant.
+    pub fn new(tenant_id: Uuid, holder: Holder) -> Self {
+        let ledger = Ledger::new(Entries::default(), tenant_id);
+        MemoryRecord { state: Arc::new(Mutex::new(State { ledger, ..State::default() })), holder }
     }
 
     /// The same record, for another runner.
@@ -111,9 +117,8 @@ impl HeldRecord for HeldMemoryRecord {
 
     fn intend(&self, entries: Vec<Entry>) -> BoxFuture<'_, Result<Vec<Claim>, RecordError>> {
         let mut state = self.record.state();
-        for mut entry in entries {
-            entry.intent = state.entries.by_key(&entry.key).is_none_or(|known| known.intent);
-            state.entries.put(entry);
+        for entry in entries {
+            state.ledger.intend(entry);
         }
         (state.written, state.revision) = (true, state.revision + 1);
         future::ready(Ok(Vec::new())).boxed()
@@ -121,7 +126,7 @@ impl HeldRecord for HeldMemoryRecord {
 
     fn update(&self, update: RecordUpdate) {
         let mut state = self.record.state();
-        state.entries.apply(update);
+        state.ledger.update(update);
         (state.written, state.revision) = (true, state.revision + 1);
     }
 
@@ -130,7 +135,7 @@ impl HeldRecord for HeldMemoryRecord {
     }
 
     fn entries(&self) -> Entries {
-        self.record.state().entries.clone()
+        self.record.state().ledger.entries.clone()
     }
 
     fn lost(&self) -> BoxFuture<'_, RecordError> {

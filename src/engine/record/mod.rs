@@ -5,9 +5,21 @@
 //! A plan reads it ([`Record::read`]), an apply holds it ([`Record::acquire`]): record and lock are one, so that
 //! who may write objects and who may write the record is one question. Nothing here knows manifests or diffs.
 
+mod acquire;
+mod chain;
+mod document;
 mod entries;
 mod error;
+mod file;
+mod group;
+mod header;
+mod held;
+mod ledger;
 mod memory;
+mod policy;
+mod seal;
+mod shards;
+mod store;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -22,11 +34,14 @@ use crate::fusionauth::WriteGate;
 use crate::model::{Address, Owner, Scope, row};
 use crate::reconcile::{Claim, Entry, Key, RecordUpdate};
 
-use super::keys::{KeyId, RunnerKeys};
+use super::keys::{KeyId, RunnerKeys, key_text};
 
 pub use entries::Entries;
 pub use error::RecordError;
+pub use file::FileRecord;
+pub use group::{GroupRecord, Stores};
 pub use memory::MemoryRecord;
+pub use store::{Created, Group, GroupStore};
 
 /// The version of the record's JSON. A record of a newer version is refused with its number.
 pub const RECORD_VERSION: u64 = 1;
@@ -64,7 +79,7 @@ impl Runner {
 }
 
 /// A record that was read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Loaded {
     pub entries: Entries,
     pub trust: Trust,
@@ -74,8 +89,10 @@ pub struct Loaded {
     pub holder: Option<Holder>,
     /// Objects that another owner has taken over with `adopt --from-owner`; they are no longer in `entries`.
     pub taken: Vec<Claim>,
-    /// Changes with each write of the record, by whomever: what was planned on one revision holds for no other.
+    /// Changes when entries do, by whomever: what was planned on one revision holds for no other.
     pub revision: Revision,
+    /// Of which scope there is no record.
+    pub absent: Scopes,
 }
 
 impl Loaded {
@@ -85,23 +102,41 @@ impl Loaded {
     }
 
     /// No record, but live objects under ids that only we derive: the record was lost, and every one of them
-    /// would look like somebody else's.
+    /// would look like somebody else's. `live` are those that no entry names.
     ///
     /// # Errors
     /// `Lost`, with `adopt` as the way out.
-    pub fn refuse_if_lost(&self, live_under_derived_ids: u64) -> Result<(), RecordError> {
-        if self.is_absent() && live_under_derived_ids > 0 {
-            return Err(RecordError::Lost { objects: live_under_derived_ids });
+    pub fn refuse_if_lost<'a>(&self, live: impl IntoIterator<Item = &'a Address>) -> Result<(), RecordError> {
+        let lost = live.into_iter().filter(|address| match row(address.kind).scope {
+            Scope::Tenant => self.absent.tenant,
+            Scope::Global => self.absent.global,
+        });
+        match lost.count() as u64 {
+            0 => Ok(()),
+            objects => Err(RecordError::Lost { objects }),
         }
-        Ok(())
+    }
+}
+
+impl Default for Loaded {
+    /// No record.
+    fn default() -> Self {
+        Loaded {
+            entries: Entries::default(),
+            trust: Trust::Absent,
+            foreign: None,
+            holder: None,
+            taken: Vec::new(),
+            revision: Revision::default(),
+            absent: Scopes::ALL,
+        }
     }
 }
 
 /// What a record's seal says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
     /// There is no record.
-    #[default]
     Absent,
     /// Signed by one of the runner's keys.
     Verified,
@@ -111,7 +146,7 @@ pub enum Trust {
     Unsigned,
 }
 
-/// Which of the record's writes was read, per chain: generation numbers.
+/// How often entries were written, by scope.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Revision {
     pub tenant: u64,
@@ -175,10 +210,11 @@ pub struct Scopes {
 
 impl Scopes {
     pub const ALL: Scopes = Scopes { tenant: true, global: true };
+    pub const NONE: Scopes = Scopes { tenant: false, global: false };
 
     /// The scopes that writing these objects needs.
     pub fn of<'a>(addresses: impl IntoIterator<Item = &'a Address>) -> Scopes {
-        let mut scopes = Scopes { tenant: false, global: false };
+        let mut scopes = Scopes::NONE;
         for address in addresses {
             match row(address.kind).scope {
                 Scope::Tenant => scopes.tenant = true,
@@ -260,4 +296,9 @@ pub trait HeldRecord: Send + Sync {
     /// # Errors
     /// As `flush`; the lock then expires by itself.
     fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), RecordError>>;
+}
+
+/// Whether two keys speak of one live object: of a link the user does not count, for nobody else can have it.
+pub(crate) fn same_object(one: &Key, other: &Key) -> bool {
+    key_text(one) == key_text(other)
 }

@@ -8,7 +8,6 @@ use super::super::call::{Call, invalid_json};
 use super::super::patch;
 use super::super::reply::{Errors, Outcome, Reply, field_error};
 use super::super::store::{Object, State, Transaction};
-use super::super::tokens::opaque_id;
 use super::super::version::Version;
 use super::create::{Draft, merge, start_verification, user_content};
 use super::effects::Effects;
@@ -139,7 +138,7 @@ fn replace(
     registration.username_status = input.username_status.clone();
     registration.last_update_instant = now;
     if options.generate_token {
-        registration.authentication_token = Some(opaque_id().into());
+        registration.authentication_token = Some(tokens::random_token().into());
     } else if input.authentication_token.is_some() {
         registration.authentication_token = input.authentication_token.clone();
     }
@@ -300,7 +299,7 @@ fn add(
     let now = tx.now();
     let mut registration = new_registration(application, input, now);
     if options.generate_token {
-        registration.authentication_token = Some(opaque_id().into());
+        registration.authentication_token = Some(tokens::random_token().into());
     }
     let pending = application.verifies_registrations && !options.skip_verification;
     registration.verified = !pending;

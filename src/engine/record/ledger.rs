@@ -1,0 +1,152 @@
+//! The entries of a held record and which of them have yet to be written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::model::{Scope, row};
+use crate::reconcile::{Entry, Key, RecordUpdate};
+
+use super::Entries;
+
+/// Entries, and the keys and scopes of those that changed since they were last written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ledger {
+    pub entries: Entries,
+    pub dirty: BTreeMap<Key, Scope>,
+    /// The tenant of the run, which declares the global objects that it writes.
+    tenant_id: Uuid,
+}
+
+impl Ledger {
+    pub fn new(entries: Entries, tenant_id: Uuid) -> Self {
+        Ledger { entries, dirty: BTreeMap::new(), tenant_id }
+    }
+
+    /// Takes in what is about to be done. Of an object that is ours already only what a crash must not lose is
+    /// taken: more written fields, a deactivation. A new one becomes an intent. Returns whether it is new.
+    pub fn intend(&mut self, mut entry: Entry) -> bool {
+        self.declare(&mut entry);
+        let Some(known) = self.entries.by_key(&entry.key) else {
+            entry.intent = true;
+            self.put(entry);
+            return true;
+        };
+        let mut widened = known.clone();
+        if !entry.written.is_subset(&known.written) {
+            widened.written = Arc::new(known.written.union(&entry.written).cloned().collect());
+        }
+        widened.deactivated_by_us |= entry.deactivated_by_us;
+        widened.tenants.extend(&entry.tenants);
+        if widened != *known {
+            self.put(widened);
+        }
+        false
+    }
+
+    /// Puts an entry, to be written.
+    pub fn put(&mut self, entry: Entry) {
+        self.dirty.insert(entry.key.clone(), scope_of(&entry));
+        self.entries.put(entry);
+    }
+
+    /// Takes in what a change did.
+    pub fn update(&mut self, update: RecordUpdate) {
+        let update = match update {
+            RecordUpdate::Put { mut entry, replaces } => {
+                self.declare(&mut entry);
+                entry.intent = false;
+                RecordUpdate::Put { entry, replaces }
+            }
+            RecordUpdate::Remove(key) => self.let_go(key),
+        };
+        let scope = match &update {
+            RecordUpdate::Put { entry, .. } => Some(scope_of(entry)),
+            RecordUpdate::Remove(key) => self.entries.by_key(key).map(scope_of),
+        };
+        let touched = self.entries.apply(update);
+        self.dirty
+            .extend(scope.into_iter().flat_map(|scope| touched.iter().map(move |key| (key.clone(), scope))));
+    }
+
+    /// Takes an intent back: nothing was begun.
+    pub fn withdraw(&mut self, key: &Key) {
+        if self.entries.by_key(key).is_some_and(|entry| entry.intent)
+            && let Some(entry) = self.entries.remove(key)
+        {
+            self.dirty.insert(key.clone(), scope_of(&entry));
+        }
+    }
+
+    /// A global object lists the tenants whose runs declare it.
+    fn declare(&self, entry: &mut Entry) {
+        if scope_of(entry) == Scope::Global {
+            entry.tenants.insert(self.tenant_id);
+        }
+    }
+
+    /// A global object that other tenants' runs declare stays recorded for them.
+    fn let_go(&self, key: Key) -> RecordUpdate {
+        match self.entries.by_key(&key) {
+            Some(entry) if entry.tenants.iter().any(|tenant| *tenant != self.tenant_id) => {
+                let mut entry = entry.clone();
+                entry.tenants.remove(&self.tenant_id);
+                RecordUpdate::Put { entry: Box::new(entry), replaces: None }
+            }
+            _ => RecordUpdate::Remove(key),
+        }
+    }
+}
+
+pub(super) fn scope_of(entry: &Entry) -> Scope {
+    row(entry.address.kind).scope
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Address, Deletion, Kind};
+
+    fn entry(kind: Kind, fields: &[&str]) -> Entry {
+        let key = Key::Id(Uuid::from_u128(1));
+        let mut entry = Entry::new(Address::new(kind, "default", "x"), key, Deletion::Delete);
+        entry.written = Arc::new(fields.iter().map(|field| (*field).to_owned()).collect());
+        entry
+    }
+
+    fn put(entry: Entry) -> RecordUpdate {
+        RecordUpdate::Put { entry: Box::new(entry), replaces: None }
+    }
+
+    #[test]
+    fn intending_what_is_ours_only_widens_it() {
+        let mut ledger = Ledger::default();
+        assert!(ledger.intend(entry(Kind::User, &["email"])));
+        assert!(ledger.entries.iter().all(|entry| entry.intent));
+        ledger.update(put(entry(Kind::User, &["email"])));
+        ledger.dirty.clear();
+        assert!(!ledger.intend(entry(Kind::User, &["email"])));
+        assert!(ledger.dirty.is_empty(), "nothing new, nothing to write");
+        ledger.intend(entry(Kind::User, &["firstName"]));
+        let known = ledger.entries.iter().next().unwrap();
+        assert!(known.written.len() == 2 && !known.intent && ledger.dirty.len() == 1);
+    }
+
+    #[test]
+    fn a_global_object_goes_with_its_last_tenant() {
+        let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let mut first = Ledger::new(Entries::default(), one);
+        first.intend(entry(Kind::Lambda, &[]));
+        let mut second = Ledger::new(first.entries, two);
+        let known = second.entries.iter().next().unwrap().clone();
+        second.update(put(known));
+        assert_eq!(second.entries.iter().next().unwrap().tenants, [one, two].into());
+        let key = Key::Id(Uuid::from_u128(1));
+        second.update(RecordUpdate::Remove(key.clone()));
+        assert_eq!(second.entries.iter().next().unwrap().tenants, [one].into());
+        let mut first = Ledger::new(second.entries, one);
+        first.update(RecordUpdate::Remove(key));
+        assert!(first.entries.is_empty());
+    }
+}
