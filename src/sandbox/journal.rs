@@ -84,6 +84,7 @@ impl Journal {
         if let Some(log) = &self.log {
             let mut full = line.clone();
             if let Value::Object(object) = &mut full {
+                object.insert("contentType".to_owned(), exchange.request.content_type.clone().into());
                 object.insert("requestBody".to_owned(), masked_body(&exchange.request.body));
                 object.insert("responseBody".to_owned(), masked_body(&exchange.reply.body));
             }

@@ -1,0 +1,131 @@
+//! `cargo bench`: what plan and apply cost at scale, beside the same HTTP exchanges made bare.
+//!
+//! For each number of users (1,000 and 10,000, or the numbers given as arguments), with a tenth as many entities and
+//! a hundredth as many lambdas, without passwords, on one sandbox: create everything, plan without a change, update
+//! 1 % of the users. The exchanges of each run, as the sandbox logged them, are then made again by concurrent
+//! reqwest with no work around them. Once without latency and once with 5 ms on each request. Times are whole
+//! processes; ratios compare figures of the same run. Nothing is asserted: it prints.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod manifests;
+mod replay;
+mod server;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use server::Server;
+
+/// Requests in flight: the command's default.
+const PARALLELISM: usize = 16;
+
+/// One run of the command.
+struct Run {
+    time: Duration,
+    /// Peak resident memory in MiB.
+    peak: f64,
+}
+
+fn fusionkeep(server: &Server, folder: &Path, arguments: &[&str]) -> Run {
+    let start = Instant::now();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_fusionkeep"))
+        .args(arguments)
+        .arg("-f")
+        .arg(folder)
+        .env("FUSIONKEEP_URL", &server.url)
+        .env("FUSIONKEEP_API_KEY", server::API_KEY)
+        .env("FUSIONKEEP_OWNER", "bench")
+        .env("FUSIONKEEP_KEY", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")
+        .current_dir(folder.parent().unwrap())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let peak = server::peak_memory(&mut child);
+    let output = child.wait_with_output().unwrap();
+    let time = start.elapsed();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Run { time, peak }
+}
+
+fn row(what: &str, run: &Run, exchanges: &[replay::Exchange], bare: &replay::Replayed, reading: Duration) {
+    let seconds = |time: Duration| time.as_secs_f64();
+    println!(
+        "| {what} | {} | {:.2} | {:.0} | {:.2} | {:.2} | {:.2} |",
+        exchanges.len(),
+        seconds(run.time),
+        run.peak,
+        seconds(bare.time),
+        seconds(run.time) / seconds(bare.time),
+        seconds(run.time) / seconds(bare.time + reading),
+    );
+    if bare.refused > 0 {
+        println!("|   of the bare exchanges {} were refused | | | | | | |", bare.refused);
+    }
+}
+
+const APPLY: &[&str] = &["apply", "--auto-approve"];
+
+/// The exchanges of the three runs, from a sandbox that logs them; the timed one does not, for logging costs.
+fn exchanges(folder: &Path, input: &Path, users: usize) -> [Vec<replay::Exchange>; 3] {
+    let server = Server::start(folder, 0, true);
+    let create = server.exchanges_of(|| drop(fusionkeep(&server, input, APPLY)));
+    let plan = server.exchanges_of(|| drop(fusionkeep(&server, input, &["plan"])));
+    manifests::write(input, users, "B");
+    let update = server.exchanges_of(|| drop(fusionkeep(&server, input, APPLY)));
+    manifests::write(input, users, "A");
+    [create, plan, update]
+}
+
+fn measure(users: usize, latency: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("manifests");
+    let bytes = manifests::write(&input, users, "A");
+    let reading = manifests::time_reading(&input);
+    println!(
+        "\n{users} users, {} entities, {} lambdas: {:.1} MB of YAML, read into types in {:.2} s; {latency} ms latency\n",
+        users / 10,
+        users / 100,
+        bytes as f64 / 1e6,
+        reading.as_secs_f64()
+    );
+    println!("| run | requests | s | peak MiB | bare s | run / bare | run / (bare + reading) |");
+    println!("|---|---|---|---|---|---|---|");
+    let [create, plan, update] = exchanges(folder.path(), &input, users);
+    let server = Server::start(folder.path(), latency, false);
+    let run_create = fusionkeep(&server, &input, APPLY);
+    let run_plan = fusionkeep(&server, &input, &["plan"]);
+    let bare_plan = replay::replay(&server, &plan, PARALLELISM);
+    manifests::write(&input, users, "B");
+    let run_update = fusionkeep(&server, &input, APPLY);
+    let bare_update = replay::replay(&server, &update, PARALLELISM);
+    server.reset();
+    let bare_create = replay::replay(&server, &create, PARALLELISM);
+    row("create", &run_create, &create, &bare_create, reading);
+    row("plan, no change", &run_plan, &plan, &bare_plan, reading);
+    row("update 1 %", &run_update, &update, &bare_update, reading);
+    if latency > 0 {
+        server.reset();
+        let one_by_one = replay::replay(&server, &create, 1);
+        println!(
+            "\ncreating one request after another: {:.2} s; the run was {:.1} times as fast",
+            one_by_one.time.as_secs_f64(),
+            one_by_one.time.as_secs_f64() / run_create.time.as_secs_f64()
+        );
+    }
+}
+
+fn main() {
+    let mut sizes: Vec<usize> =
+        std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
+    if sizes.is_empty() {
+        sizes = vec![1_000, 10_000];
+    }
+    for users in sizes {
+        for latency in [0, 5] {
+            measure(users, latency);
+        }
+    }
+}
