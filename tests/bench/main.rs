@@ -71,10 +71,10 @@ const APPLY: &[&str] = &["apply", "--auto-approve"];
 /// The exchanges of the three runs, from a sandbox that logs them; the timed one does not, for logging costs.
 fn exchanges(folder: &Path, input: &Path, users: usize) -> [Vec<replay::Exchange>; 3] {
     let server = Server::start(folder, 0, true);
-    let create = server.exchanges_of(|| drop(fusionkeep(&server, input, APPLY)));
-    let plan = server.exchanges_of(|| drop(fusionkeep(&server, input, &["plan"])));
+    let create = server.exchanges_of(|| fusionkeep(&server, input, APPLY));
+    let plan = server.exchanges_of(|| fusionkeep(&server, input, &["plan"]));
     manifests::write(input, users, "B");
-    let update = server.exchanges_of(|| drop(fusionkeep(&server, input, APPLY)));
+    let update = server.exchanges_of(|| fusionkeep(&server, input, APPLY));
     manifests::write(input, users, "A");
     [create, plan, update]
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::Run;
 use crate::replay::Exchange;
 
 pub const API_KEY: &str = "bench-key-bench-key-bench-key";
@@ -37,11 +38,10 @@ impl Server {
         std::fs::write(&kickstart, KICKSTART).unwrap();
         let log = folder.join("exchanges.jsonl");
         let mut command = Command::new(env!("CARGO_BIN_EXE_fusionkeep"));
-        command
-            .args(["sandbox", "--listen", "127.0.0.1:0", "--kickstart"])
-            .arg(&kickstart)
-            .arg("--log")
-            .arg(&log);
+        command.args(["sandbox", "--listen", "127.0.0.1:0", "--kickstart"]).arg(&kickstart);
+        if logs {
+            command.arg("--log").arg(&log);
+        }
         if latency > 0 {
             let faults = folder.join("faults.json");
             let rules = format!(r#"{{"rules":[{{"fault":"latency","milliseconds":{latency}}}]}}"#);
@@ -57,10 +57,10 @@ impl Server {
     }
 
     /// What is exchanged while `run` runs.
-    pub fn exchanges_of(&self, run: impl FnOnce()) -> Vec<Exchange> {
+    pub fn exchanges_of(&self, run: impl FnOnce() -> Run) -> Vec<Exchange> {
         let text = || std::fs::read_to_string(&self.log).unwrap();
         let before = text().len();
-        run();
+        let _timed_elsewhere = run();
         text()[before..].lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
