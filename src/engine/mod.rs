@@ -3,6 +3,7 @@
 pub mod catalogue;
 pub mod declarations;
 pub mod error;
+pub mod journal;
 pub mod keys;
 pub mod lock;
 pub mod lookup;
@@ -14,6 +15,7 @@ pub mod progress;
 pub mod record;
 pub mod references;
 pub mod rows;
+pub mod saved;
 pub mod secrets;
 pub mod select;
 pub mod session;

@@ -41,6 +41,7 @@ pub use error::RecordError;
 pub use file::FileRecord;
 pub use group::{GroupRecord, Stores};
 pub use memory::MemoryRecord;
+pub(crate) use seal::canonical;
 pub use store::{Created, Group, GroupStore};
 
 /// The version of the record's JSON. A record of a newer version is refused with its number.
