@@ -40,7 +40,9 @@ impl JournalError {
     /// The next step.
     pub fn hint(&self) -> &'static str {
         match self {
-            JournalError::File { .. } => "check the path, its permissions and the free space; --journal FILE names another",
+            JournalError::File { .. } => {
+                "check the path, its permissions and the free space; --journal FILE names another"
+            }
             JournalError::NotAJournal { .. } | JournalError::CutOff { .. } | JournalError::None { .. } => {
                 "give the path that `fusionkeep apply` printed"
             }
@@ -67,15 +69,24 @@ impl BeforeImage {
         BeforeImage {
             key: live.key.clone(),
             fields: without_secrets(&live.fields, row.fields),
-            parts: live.parts.iter().map(|(key, part_of)| (key.clone(), without_secrets(part_of, part))).collect(),
+            parts: live
+                .parts
+                .iter()
+                .map(|(key, part_of)| (key.clone(), without_secrets(part_of, part)))
+                .collect(),
             active: live.active,
         }
     }
 }
 
 fn without_secrets(fields: &Fields, rules: &[FieldRule]) -> Fields {
-    let secret = |name: &str| rules.iter().any(|rule| rule.path == name && rule.sensitivity == Sensitivity::Secret);
-    fields.iter().filter(|(name, _)| !secret(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    let secret =
+        |name: &str| rules.iter().any(|rule| rule.path == name && rule.sensitivity == Sensitivity::Secret);
+    fields
+        .iter()
+        .filter(|(name, _)| !secret(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// One change of the run.
@@ -188,7 +199,10 @@ impl Journal {
             Ok(listed) => listed,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(none()),
             Err(error) => {
-                return Err(JournalError::File { path: folder.display().to_string(), error: error.to_string() });
+                return Err(JournalError::File {
+                    path: folder.display().to_string(),
+                    error: error.to_string(),
+                });
             }
         };
         let of_owner = |name: &str| {

@@ -49,7 +49,9 @@ impl SavedPlanError {
     pub fn hint(&self) -> &'static str {
         match self {
             SavedPlanError::File { .. } => "check the path and its permissions",
-            SavedPlanError::OtherKey { .. } => "give the runner key under which it was planned, as FUSIONKEEP_KEY",
+            SavedPlanError::OtherKey { .. } => {
+                "give the runner key under which it was planned, as FUSIONKEEP_KEY"
+            }
             SavedPlanError::NotSigned => "make the plan with the runner key that applies it",
             _ => "make a new plan with `fusionkeep plan --out FILE`",
         }
@@ -136,7 +138,8 @@ impl SavedPlan {
             let value = values.get(&change.address.namespace, &slot.source);
             planned.zip(value).is_some_and(|(planned, value)| {
                 let value = value.expose_secret().as_bytes();
-                keys.compare(&planned.fingerprint, secret_of(change, slot), value) == SecretComparison::Changed
+                keys.compare(&planned.fingerprint, secret_of(change, slot), value)
+                    == SecretComparison::Changed
             })
         });
         moved
@@ -206,7 +209,8 @@ pub fn parse(bytes: &[u8], keys: Option<&RunnerKeys>) -> Result<SavedPlan, Saved
     let signed = Value::Object(fields);
     let authenticity = judge(signature.as_ref(), &signed, keys)?;
     // serde's message can quote values, so it is not passed on.
-    let envelope: Envelope = serde_json::from_value(signed.clone()).map_err(|_| SavedPlanError::OtherFields)?;
+    let envelope: Envelope =
+        serde_json::from_value(signed.clone()).map_err(|_| SavedPlanError::OtherFields)?;
     check_version(Some(&Value::from(envelope.plan.schema_version)))?;
     // What is not read would neither be shown nor be applied: a plan is read in full or not at all.
     if serde_json::to_value(&envelope).ok() != Some(signed) {
@@ -244,7 +248,10 @@ fn check_calls(plan: &Plan) -> Result<(), SavedPlanError> {
     for change in &plan.changes {
         for (number, call) in change.calls.iter().enumerate() {
             if !fits_route(call) {
-                return Err(SavedPlanError::CallOffRoute { address: change.address.clone(), number: number + 1 });
+                return Err(SavedPlanError::CallOffRoute {
+                    address: change.address.clone(),
+                    number: number + 1,
+                });
             }
         }
     }
@@ -252,7 +259,8 @@ fn check_calls(plan: &Plan) -> Result<(), SavedPlanError> {
 }
 
 fn fits_route(call: &Call) -> bool {
-    let (route, path): (Vec<&str>, Vec<&str>) = (call.route.split('/').collect(), call.path.split('/').collect());
+    let (route, path): (Vec<&str>, Vec<&str>) =
+        (call.route.split('/').collect(), call.path.split('/').collect());
     let fits = |(template, segment): (&&str, &&str)| match template.starts_with('{') {
         true => !matches!(*segment, "" | "." | "..") && !segment.contains(['?', '#', '\\']),
         false => template == segment,
