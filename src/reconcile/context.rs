@@ -21,6 +21,8 @@ pub struct PlanContext {
     pub prune: bool,
     /// `fusionkeep adopt`: instead of each object's own `policy.adoption`.
     pub adoption: Option<Adoption>,
+    /// `fusionkeep adopt --from-owner`: whose claims are taken over.
+    pub take_from: Option<Owner>,
 }
 
 /// What was observed of one declared object.

@@ -9,16 +9,30 @@
 //! Plan ─ needs ─▶ Needs ─ (the engine looks up) ─▶ Facts ─ assess ─▶ Plan with risks ─ guard ─▶ Problems
 //! ```
 
+mod assemble;
 mod call;
+mod calls;
+mod change;
 mod context;
 mod desired;
+mod diff;
+mod difference;
 mod entry;
 mod facts;
+mod fingerprint;
 mod live;
+mod normalise;
+mod object;
+mod order;
 mod outcome;
+mod path;
 mod plan;
 mod planned;
+mod removal;
+mod unique;
+mod versions;
 
+pub use assemble::assemble;
 pub use call::{Call, ContentType, Method, Purpose, SecretSlot};
 pub use context::{Observed, PlanContext};
 pub use desired::{
@@ -26,10 +40,13 @@ pub use desired::{
 };
 pub use entry::{Claim, Entry, FieldSet, RecordUpdate, SecretComparison, SecretFingerprint, SentSecret};
 pub use facts::{Facts, Limits, Needs};
+pub use fingerprint::{digest, stale};
 pub use live::Live;
+pub use object::plan_object;
 pub use outcome::{CallCounts, ChangeOutcome, Outcome, Status};
 pub use plan::{
     Action, Blame, Change, FieldChange, Fingerprint, Plan, Problem, Reason, Risk, SCHEMA_VERSION, Shown,
     Summary, Target, Withheld,
 };
 pub use planned::{Planned, Unique, Verdict};
+pub use removal::prune_object;

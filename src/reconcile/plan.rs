@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::model::{Address, Deletion, Kind, Owner, Place, Sensitivity};
 
-use super::{Call, Key, RecordUpdate};
+use super::{Call, Desired, Key, RecordUpdate};
 
 /// The version of the plan's JSON. A plan of another version is refused with its number.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -131,6 +131,9 @@ pub struct Change {
     /// What a reader should know besides: what cannot come back, what was renamed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// `policy.protect`: a guard refuses to delete or deactivate it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protected: bool,
     /// What the record says once the calls are done.
     pub record: RecordUpdate,
 }
@@ -174,6 +177,36 @@ pub struct Problem {
     pub address: Option<Address>,
     pub place: Option<Place>,
     pub blame: Blame,
+}
+
+impl Problem {
+    pub fn error(code: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Problem {
+            code: code.to_owned(),
+            message: message.into(),
+            hint: Some(hint.into()),
+            address: None,
+            place: None,
+            blame: Blame::Error,
+        }
+    }
+
+    /// A refusal by a guard: exit status 3.
+    pub fn guard(code: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Problem { blame: Blame::Guard, ..Problem::error(code, message, hint) }
+    }
+
+    /// About one object.
+    #[must_use]
+    pub fn of(self, address: &Address) -> Self {
+        Problem { address: Some(address.clone()), ..self }
+    }
+
+    /// About one declaration.
+    #[must_use]
+    pub fn at(self, desired: &Desired) -> Self {
+        Problem { place: Some(desired.place.clone()), ..self.of(&desired.address) }
+    }
 }
 
 /// Counts of a plan.

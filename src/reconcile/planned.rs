@@ -39,7 +39,7 @@ pub enum Verdict {
     Suspended,
     /// Nothing stands there and nothing is declared: a tombstone that is done, an entry that is gone.
     Nothing,
-    /// A deletion that waits for `--prune`.
+    /// Nothing but what is withheld: a deletion that waits for `--prune`, changes to an inactive user.
     Withheld,
     /// `errors` say why.
     Failed,

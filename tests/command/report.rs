@@ -54,6 +54,7 @@ fn change(kind: Kind, name: &str, action: Action, reason: Reason, fields: Vec<Fi
         calls: vec![call()],
         fingerprint: None,
         notes: vec![],
+        protected: false,
     }
 }
 

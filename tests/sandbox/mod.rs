@@ -3,3 +3,8 @@
 mod harness;
 mod house;
 mod transport;
+mod users;
+mod users_import;
+mod users_passwords;
+mod users_registrations;
+mod users_search;

@@ -364,18 +364,29 @@ pub fn start_verification(
     let code = settings.verifies_by_code().then(tokens::random_code);
     let token = tokens::issue_verification(tx, user.id, which, value.as_deref(), code.as_deref(), lifetime)?;
     if let (Some(effects), Some(address)) = (effects, value) {
-        let content = json!({"verificationId": token, "oneTimeCode": code, "userId": user.id});
-        match which {
-            Verifies::Email => effects.email("email-verification", user.tenant_id, &address, content),
-            Verifies::Registration(application) => {
-                let mut content = content;
-                merge(&mut content, json!({"applicationId": application}));
-                effects.email("registration-verification", user.tenant_id, &address, content);
-            }
-            Verifies::PhoneNumber => effects.sms("phone-verification", user.tenant_id, &address, content),
-        }
+        announce_verification(user, which, &address, &token, code.as_deref(), effects);
     }
     Ok((token, code))
+}
+
+/// The message with a verification id.
+pub fn announce_verification(
+    user: &User,
+    which: Verifies,
+    address: &str,
+    token: &str,
+    code: Option<&str>,
+    effects: &mut Effects,
+) {
+    let mut content = json!({"verificationId": token, "oneTimeCode": code, "userId": user.id});
+    match which {
+        Verifies::Email => effects.email("email-verification", user.tenant_id, address, content),
+        Verifies::Registration(application) => {
+            merge(&mut content, json!({"applicationId": application}));
+            effects.email("registration-verification", user.tenant_id, address, content);
+        }
+        Verifies::PhoneNumber => effects.sms("phone-verification", user.tenant_id, address, content),
+    }
 }
 
 /// Adds the members of one object to another.

@@ -1,20 +1,19 @@
-//! What a change sends out: e-mails, text messages, webhooks. They are gathered while the change is made and recorded
-//! when it stands.
+//! What a change sends out: e-mails, text messages, webhook events. They are gathered while the change is made and
+//! recorded when it stands.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::super::call::Call;
+use super::super::events::{self, WEBHOOK};
 use super::super::journal::Message;
-use super::super::store::{State, Table};
+use super::super::store::State;
 
-/// Webhooks are kept by the generic store under this name.
-const WEBHOOKS: Table = Table("webhook");
-
-/// Messages of one request.
+/// Messages and events of one request.
 #[derive(Debug, Default)]
 pub struct Effects {
     messages: Vec<Message>,
+    events: Vec<(String, Uuid, Value)>,
 }
 
 impl Effects {
@@ -37,22 +36,10 @@ impl Effects {
         });
     }
 
-    /// An event, for every webhook that has it enabled for this tenant.
+    /// An event; its content is made only where a webhook could get it.
     pub fn event(&mut self, state: &State, name: &str, tenant: Uuid, content: impl FnOnce() -> Value) {
-        if state.len(WEBHOOKS) == 0 {
-            return;
-        }
-        let content = json!({"event": {"type": name, "tenantId": tenant, "content": content()}});
-        for (_, webhook) in state.objects(WEBHOOKS) {
-            let enabled =
-                webhook.get("eventsEnabled").and_then(|events| events.get(name)).and_then(Value::as_bool);
-            let tenants = webhook.get("tenantIds").and_then(Value::as_array).filter(|list| !list.is_empty());
-            let ours =
-                tenants.is_none_or(|list| list.iter().any(|id| id.as_str() == Some(&tenant.to_string())));
-            if enabled == Some(true) && ours {
-                let url = webhook.get("url").and_then(Value::as_str).unwrap_or_default();
-                self.push("webhook", name, tenant, url, content.clone());
-            }
+        if state.len(WEBHOOK) > 0 {
+            self.events.push((name.to_owned(), tenant, content()));
         }
     }
 
@@ -60,6 +47,9 @@ impl Effects {
     pub fn record(self, call: &Call<'_>) {
         for message in self.messages {
             call.server.journal.message(call.now(), message);
+        }
+        for (name, tenant, content) in self.events {
+            events::emit(call, &name, Some(tenant), content);
         }
     }
 }

@@ -203,7 +203,8 @@ impl<'a, 'e> Reader<'a, 'e> {
 
     fn timezone(&mut self) -> Option<Box<str>> {
         let text = self.filled("timezone")?;
-        if jiff::tz::TimeZone::get(&text).is_err() {
+        // Names are case-sensitive there.
+        if !jiff::tz::TimeZone::get(&text).is_ok_and(|zone| zone.iana_name() == Some(&*text)) {
             self.wrong("timezone", "the name of an IANA time zone is expected");
         }
         Some(text)

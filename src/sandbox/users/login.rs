@@ -8,6 +8,7 @@ use super::super::jwt;
 use super::super::reply::{Errors, Outcome, Reply, field_error};
 use super::super::server::Server;
 use super::super::store::{Object, State, Transaction, text_at, uuid_at};
+use super::super::tokens::opaque_id;
 use super::create::merge;
 use super::effects::Effects;
 use super::model::User;
@@ -115,7 +116,7 @@ fn succeed(
         return Ok(Reply::json(203, &json!({"changePasswordId": token, "changePasswordReason": reason})));
     }
     if !user.profile.two_factor_methods.is_empty() {
-        return Ok(Reply::json(242, &json!({"twoFactorId": tokens::random_token()})));
+        return Ok(Reply::json(242, &json!({"twoFactorId": opaque_id()})));
     }
     user.last_login_instant = Some(now);
     let identity = match kind {

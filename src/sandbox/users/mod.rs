@@ -5,7 +5,7 @@
 //! | a user as it is stored and as it is shown | `model`, `view` |
 //! | what a request says about a user | `input` |
 //! | who holds a sign-in name | `names` |
-//! | the endpoints | `create`, `retrieve`, `update`, `remove`, `import`, `find`, `registration`, `verification`, `passwords`, `login` |
+//! | the endpoints | `create`, `retrieve`, `update`, `remove`, `import`, `find`, `registration`, `verification`, `identities`, `passwords`, `login` |
 //! | ids that are handed out, messages that go out | `tokens`, `effects` |
 //! | what tenants and applications configure | `settings` |
 //! | users as the search index sees them | `index` |
@@ -13,6 +13,7 @@
 mod create;
 mod effects;
 mod find;
+mod identities;
 mod import;
 mod index;
 mod input;
@@ -38,7 +39,10 @@ pub use remove::remove;
 const REGISTRATION: &str = "/api/user/registration";
 
 pub fn routes() -> Vec<Route> {
-    [user_routes(), registration_routes(), workflow_routes()].into_iter().flatten().collect()
+    [user_routes(), registration_routes(), workflow_routes(), identity_routes()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn user_routes() -> Vec<Route> {
@@ -102,5 +106,19 @@ fn workflow_routes() -> Vec<Route> {
         open("POST", change, change, passwords::change).heavy(),
         open("POST", "/api/user/change-password/{changePasswordId}", change, passwords::change).heavy(),
         open("POST", "/api/login", "/api/login", login::login).heavy(),
+    ]
+}
+
+fn identity_routes() -> Vec<Route> {
+    vec![
+        Route::new("POST", "/api/identity/verify", "/api/identity/verify", identities::verify),
+        Route::new("POST", "/api/identity/verify/start", "/api/identity/verify/start", identities::start),
+        Route::new("POST", "/api/identity/verify/send", "/api/identity/verify/send", identities::send),
+        Route::new(
+            "POST",
+            "/api/identity/verify/complete",
+            "/api/identity/verify/complete",
+            identities::complete,
+        ),
     ]
 }

@@ -66,8 +66,15 @@ pub fn forgot(call: &Call<'_>) -> Outcome {
     if call.has_key() { Ok(Reply::ok(&json!({"changePasswordId": token}))) } else { Ok(Reply::empty(200)) }
 }
 
-/// `GET /api/user/change-password/{changePasswordId}` or `?changePasswordId=`: whether the id holds.
+/// `GET /api/user/change-password/{changePasswordId}`, `?changePasswordId=` or, with a key, `?loginId=`: whether a
+/// change would find its user.
 pub fn check(call: &Call<'_>) -> Outcome {
+    if let (true, Some(login_id)) = (call.has_key(), call.query("loginId")) {
+        let types = login_id_types(call, call.query_all("loginIdTypes"))?;
+        let state = call.read();
+        let found = by_login_id(&state, call.required_scope(&state)?, login_id, &types);
+        return if found.is_some() { Ok(Reply::empty(200)) } else { Err(Reply::not_found()) };
+    }
     let Some(token) = call.path("changePasswordId").or_else(|| call.query("changePasswordId")) else {
         return Err(field_error("blank", "changePasswordId", "You must specify the changePasswordId."));
     };

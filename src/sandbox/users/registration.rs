@@ -8,6 +8,7 @@ use super::super::call::{Call, invalid_json};
 use super::super::patch;
 use super::super::reply::{Errors, Outcome, Reply, field_error};
 use super::super::store::{Object, State, Transaction};
+use super::super::tokens::opaque_id;
 use super::super::version::Version;
 use super::create::{Draft, merge, start_verification, user_content};
 use super::effects::Effects;
@@ -138,7 +139,7 @@ fn replace(
     registration.username_status = input.username_status.clone();
     registration.last_update_instant = now;
     if options.generate_token {
-        registration.authentication_token = Some(tokens::random_token().into());
+        registration.authentication_token = Some(opaque_id().into());
     } else if input.authentication_token.is_some() {
         registration.authentication_token = input.authentication_token.clone();
     }
@@ -299,7 +300,7 @@ fn add(
     let now = tx.now();
     let mut registration = new_registration(application, input, now);
     if options.generate_token {
-        registration.authentication_token = Some(tokens::random_token().into());
+        registration.authentication_token = Some(opaque_id().into());
     }
     let pending = application.verifies_registrations && !options.skip_verification;
     registration.verified = !pending;

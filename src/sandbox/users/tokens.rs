@@ -1,13 +1,12 @@
 //! Ids that are handed out for a while: change-password ids and verification ids.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::super::store::{
     Object, Relation, State, StoreError, Table, Transaction, Unique, UniqueKey, text_at, uuid_at,
 };
+use super::super::tokens::opaque_id;
 
 /// What a verification id verifies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +30,6 @@ pub struct Token {
     pub mailed: bool,
 }
 
-/// 256 random bits, as FusionAuth's ids look.
-pub fn random_token() -> String {
-    let bytes = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
 /// Six digits.
 pub fn random_code() -> String {
     format!("{:06}", Uuid::new_v4().as_u128() % 1_000_000)
@@ -50,7 +43,7 @@ pub fn issue_change_password(
     lifetime: i64,
     mailed: bool,
 ) -> Result<String, StoreError> {
-    let token = given.map_or_else(random_token, str::to_owned);
+    let token = given.map_or_else(opaque_id, str::to_owned);
     let expiry = tx.now().saturating_add(lifetime);
     let row = object(json!({"token": token, "userId": user, "expiry": expiry, "mailed": mailed}));
     tx.put(Table::CHANGE_PASSWORD, Uuid::new_v4(), &row)?;
@@ -66,7 +59,7 @@ pub fn issue_verification(
     code: Option<&str>,
     lifetime: i64,
 ) -> Result<String, StoreError> {
-    let token = random_token();
+    let token = opaque_id();
     let expiry = tx.now().saturating_add(lifetime);
     let (kind, application) = match verifies {
         Verifies::Email => ("email", None),

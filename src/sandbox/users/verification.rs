@@ -177,7 +177,10 @@ pub fn resend_registration(call: &Call<'_>) -> Outcome {
     let Some(application) = call.query_id("applicationId")? else {
         return Err(field_error("blank", "applicationId", "You must specify the applicationId."));
     };
-    let send = !call.has_key() || call.query_flag("sendVerifyRegistrationEmail").unwrap_or(true);
+    // The page names the first, the vendor's clients send the second.
+    let wanted =
+        call.query_flag("sendVerifyRegistrationEmail").or(call.query_flag("sendVerifyPasswordEmail"));
+    let send = !call.has_key() || wanted.unwrap_or(true);
     resend(call, Verifies::Registration(application), send)
 }
 
