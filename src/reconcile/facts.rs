@@ -55,6 +55,8 @@ pub struct Limits {
     pub max_changed_users: Option<NumberOrPercent>,
     pub allow_hard_delete: bool,
     pub allow_admin_roles: bool,
+    /// Entity types may be deleted with entities that are not owned here.
+    pub allow_foreign_entities: bool,
     /// What the instance asks for; in the command it can only tighten the above.
     pub instance: Guards,
 }

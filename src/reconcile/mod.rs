@@ -20,6 +20,8 @@ mod difference;
 mod entry;
 mod facts;
 mod fingerprint;
+mod guard;
+mod import;
 mod live;
 mod normalise;
 mod object;
@@ -28,7 +30,9 @@ mod outcome;
 mod path;
 mod plan;
 mod planned;
+mod progress;
 mod removal;
+mod risk;
 mod unique;
 mod versions;
 
@@ -41,6 +45,8 @@ pub use desired::{
 pub use entry::{Claim, Entry, FieldSet, RecordUpdate, SecretComparison, SecretFingerprint, SentSecret};
 pub use facts::{Facts, Limits, Needs};
 pub use fingerprint::{digest, stale};
+pub use guard::{deletions, guard};
+pub use import::{ImportGroup, bulk_create, import_group, is_batchable, merge_imports};
 pub use live::Live;
 pub use object::plan_object;
 pub use outcome::{CallCounts, ChangeOutcome, Outcome, Status};
@@ -50,3 +56,4 @@ pub use plan::{
 };
 pub use planned::{Planned, Unique, Verdict};
 pub use removal::prune_object;
+pub use risk::{FUSIONAUTH_APPLICATION, assess, needs};

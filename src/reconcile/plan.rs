@@ -253,7 +253,8 @@ pub struct Plan {
 impl Plan {
     /// API calls on objects that applying makes when nothing fails; record, lock and retries come on top.
     pub fn predicted_calls(&self) -> u64 {
-        self.changes.iter().map(|change| change.calls.len() as u64).sum()
+        let alone = self.changes.iter().filter(|change| !super::is_batchable(change));
+        alone.map(|change| change.calls.len() as u64).sum::<u64>() + super::import::import_calls(self)
     }
 
     pub fn summary(&self) -> Summary {

@@ -1,0 +1,145 @@
+//! `--bulk-create`: new users through import, many in one call.
+//!
+//! Import sends no webhooks, no e-mails and skips verification; the front end says so.
+
+use serde_json::{Value, json};
+
+use crate::model::Kind;
+
+use super::{Action, Call, Change, ContentType, Method, Plan, Purpose, SecretSlot};
+
+/// Turns the plan's plain creates of users into imports of at most `batch` users each. Left as they are: users
+/// who wait for another change, and those whose creation is to send a message.
+pub fn bulk_create(plan: &mut Plan, batch: u32) {
+    plan.import_batch = Some(batch.max(1));
+    for change in &mut plan.changes {
+        if let Some(import) = as_import(change) {
+            change.calls = vec![import];
+        }
+    }
+}
+
+/// Whether a change can be sent together with others.
+pub fn is_batchable(change: &Change) -> bool {
+    change.depends_on.is_empty()
+        && matches!(change.calls.as_slice(), [call] if call.purpose == Purpose::Import)
+}
+
+/// What imports must share to be one: how plain text is hashed stands beside the users.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ImportGroup<'a> {
+    scheme: Option<&'a Value>,
+    factor: Option<&'a Value>,
+}
+
+pub fn import_group(call: &Call) -> ImportGroup<'_> {
+    let body = call.body.as_ref();
+    let of = |name: &str| body.and_then(|body| body.get(name));
+    ImportGroup { scheme: of("encryptionScheme"), factor: of("factor") }
+}
+
+/// One import of all users of several, which share their [`import_group`]. None of none.
+pub fn merge_imports(calls: &[&Call]) -> Option<Call> {
+    let mut merged = (*calls.first()?).clone();
+    let mut users = Vec::with_capacity(calls.len());
+    merged.secrets.clear();
+    for call in calls {
+        let Some(Value::Array(of_call)) = call.body.as_ref().and_then(|body| body.get("users")) else {
+            continue;
+        };
+        let secrets = call.secrets.iter().filter_map(|slot| {
+            let field = slot.pointer.strip_prefix("/users/0/")?;
+            Some(SecretSlot { pointer: format!("/users/{}/{field}", users.len()), ..slot.clone() })
+        });
+        merged.secrets.extend(secrets);
+        users.extend(of_call.iter().cloned());
+    }
+    if let Some(Value::Object(body)) = &mut merged.body {
+        body.insert("users".to_owned(), Value::Array(users));
+    }
+    Some(merged)
+}
+
+/// The imports that a plan's batchable changes come to, in calls.
+pub(super) fn import_calls(plan: &Plan) -> u64 {
+    let Some(batch) = plan.import_batch else {
+        return plan.changes.iter().filter(|change| is_batchable(change)).count() as u64;
+    };
+    let mut groups: Vec<(ImportGroup<'_>, u64)> = Vec::new();
+    for call in plan.changes.iter().filter(|change| is_batchable(change)).flat_map(|change| &change.calls) {
+        let group = import_group(call);
+        match groups.iter_mut().find(|(known, _)| *known == group) {
+            Some((_, count)) => *count += 1,
+            None => groups.push((group, 1)),
+        }
+    }
+    groups.iter().map(|(_, count)| count.div_ceil(u64::from(batch))).sum()
+}
+
+/// A create of a user as an import of one.
+fn as_import(change: &Change) -> Option<Call> {
+    let plain =
+        change.kind() == Kind::User && change.action == Action::Create && change.depends_on.is_empty();
+    let [first, rest @ ..] = change.calls.as_slice() else { return None };
+    let Some(Value::Object(body)) = &first.body else { return None };
+    let message = body.get("sendSetPasswordIdentityType").is_some_and(|send| send != "doNotSend");
+    if !plain || first.purpose != Purpose::Create || message {
+        return None;
+    }
+    let Some(Value::Object(mut user)) = body.get("user").cloned() else { return None };
+    let skipped = body.get("skipVerification") == Some(&Value::Bool(true));
+    let mut registrations: Vec<Value> = body.get("registration").cloned().into_iter().collect();
+    let mut verified = skipped;
+    for call in rest {
+        match (call.purpose, &call.part, &call.body) {
+            (Purpose::CreatePart, _, Some(body)) => registrations.extend(body.get("registration").cloned()),
+            (Purpose::Verify, Some(application), _) => verify(&mut registrations, application),
+            (Purpose::Verify, None, _) => verified = true,
+            _ => return None,
+        }
+    }
+    user.insert("id".to_owned(), change.key.id()?.to_string().into());
+    user.insert("active".to_owned(), true.into());
+    if verified {
+        user.insert("verified".to_owned(), true.into());
+    }
+    if !registrations.is_empty() {
+        user.insert("registrations".to_owned(), Value::Array(registrations));
+    }
+    let mut import = json!({ "validateDbConstraints": true });
+    for name in ["encryptionScheme", "factor"] {
+        if let Some(value) = user.remove(name)
+            && let Value::Object(import) = &mut import
+        {
+            import.insert(name.to_owned(), value);
+        }
+    }
+    if let Value::Object(import) = &mut import {
+        import.insert("users".to_owned(), json!([user]));
+    }
+    let slot = |slot: &SecretSlot| {
+        let field = slot.pointer.strip_prefix("/user/")?;
+        Some(SecretSlot { pointer: format!("/users/0/{field}"), ..slot.clone() })
+    };
+    Some(Call {
+        purpose: Purpose::Import,
+        method: Method::Post,
+        route: "/api/user/import".to_owned(),
+        path: "/api/user/import".to_owned(),
+        query: Vec::new(),
+        content_type: ContentType::Json,
+        body: Some(import),
+        secrets: first.secrets.iter().filter_map(slot).collect(),
+        part: None,
+    })
+}
+
+fn verify(registrations: &mut [Value], application: &str) {
+    for registration in registrations {
+        if registration.get("applicationId").and_then(Value::as_str) == Some(application)
+            && let Value::Object(registration) = registration
+        {
+            registration.insert("verified".to_owned(), true.into());
+        }
+    }
+}
