@@ -1,5 +1,6 @@
 //! Files to typed documents with their place. The only door to YAML.
 
+mod de;
 mod diagnostic;
 mod input;
 pub mod yaml;
