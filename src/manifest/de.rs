@@ -6,7 +6,9 @@ use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::value::StrDeserializer;
-use serde::de::{DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
 use serde::{Deserialize, forward_to_deserialize_any};
 
 use super::yaml::{Entries, Items, Value, View};
@@ -68,13 +70,28 @@ impl<'t> Deserializer<'t> for Reader<'t, '_> {
             View::Float(value) => visitor.visit_f64(value),
             View::Text(text) => visitor.visit_borrowed_str(text),
             View::Sequence(items) => visitor.visit_seq(Sequence { items, context: self.context }),
-            View::Mapping(entries) => visitor.visit_map(Mapping { entries, value: None, context: self.context }),
+            View::Mapping(entries) => {
+                visitor.visit_map(Mapping { entries, value: None, context: self.context })
+            }
             View::Invalid => Err(serde::de::Error::custom("an invalid value")),
         }
     }
 
     fn deserialize_option<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, ReadError> {
         if self.value.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    /// Derived types would take a list for a mapping, field by field.
+    fn deserialize_struct<V: Visitor<'t>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ReadError> {
+        match self.value.view() {
+            View::Sequence(_) => Err(serde::de::Error::invalid_type(serde::de::Unexpected::Seq, &visitor)),
+            _ => self.deserialize_any(visitor),
+        }
     }
 
     fn deserialize_enum<V: Visitor<'t>>(
@@ -89,7 +106,11 @@ impl<'t> Deserializer<'t> for Reader<'t, '_> {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'t>>(self, _name: &'static str, visitor: V) -> Result<V::Value, ReadError> {
+    fn deserialize_newtype_struct<V: Visitor<'t>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ReadError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -100,8 +121,9 @@ impl<'t> Deserializer<'t> for Reader<'t, '_> {
     }
 
     forward_to_deserialize_any! {
+        <V: Visitor<'t>>
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq
-        tuple tuple_struct map struct identifier
+        tuple tuple_struct map identifier
     }
 }
 
@@ -133,7 +155,11 @@ impl<'t> VariantAccess<'t> for Variant<'t> {
         Err(serde::de::Error::custom("a name without content is no such value"))
     }
 
-    fn struct_variant<V: Visitor<'t>>(self, _fields: &'static [&'static str], _visitor: V) -> Result<V::Value, ReadError> {
+    fn struct_variant<V: Visitor<'t>>(
+        self,
+        _fields: &'static [&'static str],
+        _visitor: V,
+    ) -> Result<V::Value, ReadError> {
         Err(serde::de::Error::custom("a name without content is no such value"))
     }
 }
@@ -219,7 +245,7 @@ mod tests {
         assert!(user("registrations: [{application: {name: x, what: 1}}]").1);
         assert!(!user("data: {whatever: {you: like}}").1);
         assert_eq!(user("email: 12").0.unwrap_err().at, Some(7));
-        assert_eq!(user("registrations: [{application: {name: [x]}}]").0.unwrap_err().at, Some(38));
+        assert_eq!(user("registrations: [{application: {name: [x]}}]").0.unwrap_err().at, Some(37));
         assert!(user("id: ~").0.is_err());
         assert!(user("usernameStatus: active").0.is_err());
     }

@@ -1,9 +1,32 @@
-//! Files to typed documents with their place. The only door to YAML.
+//! Files to typed documents with their place: read, judged, and resolved among each other.
+//!
+//! ```text
+//! read (files) → yaml (trees) → document (header, de, judge; explain where something is wrong) → resolve → Input
+//! ```
+//!
+//! Knows the model, and nothing of FusionAuth, of plans or of a cluster.
 
+mod bodies;
 mod de;
 mod diagnostic;
+mod document;
+mod explain;
+mod finding;
+mod header;
+mod hints;
 mod input;
+mod judge;
+mod load;
+mod mask;
+mod read;
+mod resolve;
+pub mod schema;
+mod source;
+pub mod target;
+pub mod values;
 pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Severity, SourceLine, nearest, sort};
+pub use header::MOVED_FROM;
 pub use input::{Input, Instance, Object, SecretDocuments};
+pub use load::{LoadError, LoadOptions, load};

@@ -110,3 +110,13 @@ impl<T: JsonSchema> JsonSchema for NonNull<T> {
         T::json_schema(generator)
     }
 }
+
+/// For fields that have a default and are nobody's in FusionAuth (`policy`, `suspend`): null is the default, as in
+/// Kubernetes, where a key without a value says nothing.
+pub(super) fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}

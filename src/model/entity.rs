@@ -3,13 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::declared::null_as_default;
 use super::kind::{Compare, Deletion, FieldRule, KindRow, Scope, Sensitivity, Write};
 use super::{Declared, Fields, Id, InstanceReference, Kind, NonNull, Policy, Reference, SecretSource};
 
 /// Something that is not a person (a company, a device, a service) and can hold grants or be their object.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(title = "Entity")]
+#[schemars(title = "Entity", extend("x-required-unless-absent" = ["type"]))]
 pub struct EntitySpec {
     /// The id in FusionAuth; derived from owner, tenant, namespace and name when absent.
     #[serde(default, skip_serializing_if = "NonNull::is_absent")]
@@ -17,8 +18,8 @@ pub struct EntitySpec {
     /// FusionAuth's name; `metadata.name` when absent.
     #[serde(default, skip_serializing_if = "NonNull::is_absent")]
     pub name: NonNull<String>,
-    /// The entity type. It cannot change.
-    #[serde(rename = "type")]
+    /// The entity type. It cannot change. A tombstone may leave it out.
+    #[serde(rename = "type", default)]
     pub entity_type: Reference,
     /// The OAuth client id, unique; the entity's id when absent. It cannot change.
     #[serde(default, skip_serializing_if = "NonNull::is_absent")]
@@ -30,16 +31,19 @@ pub struct EntitySpec {
     #[serde(default, skip_serializing_if = "Declared::is_absent")]
     pub data: Declared<Fields>,
     /// What fusionkeep may do with the object.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Policy>")]
     pub policy: Policy,
     /// The instance the object belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_ref: Option<InstanceReference>,
     /// Leave the object alone for now.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
     pub suspend: bool,
     /// Paths of fields to remove, such as `data.team`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub unset: Vec<String>,
 }
 

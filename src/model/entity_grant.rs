@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::declared::null_as_default;
 use super::kind::{Compare, Deletion, FieldRule, KindRow, Scope, Sensitivity};
 use super::{Declared, EntityReference, Fields, InstanceReference, Kind, Policy, UserReference};
 
@@ -26,16 +27,19 @@ pub struct EntityGrantSpec {
     #[serde(default, skip_serializing_if = "Declared::is_absent")]
     pub data: Declared<Fields>,
     /// What fusionkeep may do with the object.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Policy>")]
     pub policy: Policy,
     /// The instance the object belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_ref: Option<InstanceReference>,
     /// Leave the object alone for now.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
     pub suspend: bool,
     /// Paths of fields to remove, such as `data.team`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub unset: Vec<String>,
 }
 

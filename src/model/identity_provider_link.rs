@@ -1,8 +1,13 @@
 //! A link between a user and an account at an identity provider.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use std::fmt;
 
+use schemars::JsonSchema;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::declared::null_as_default;
 use super::kind::{Deletion, FieldRule, KindRow, Scope, Sensitivity, Write};
 use super::{InstanceReference, Kind, NonNull, Policy, Reference, SecretSource, UserReference};
 
@@ -25,16 +30,19 @@ pub struct IdentityProviderLinkSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending_link: Option<PendingLink>,
     /// What fusionkeep may do with the object.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Policy>")]
     pub policy: Policy,
     /// The instance the object belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_ref: Option<InstanceReference>,
     /// Leave the object alone for now.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
     pub suspend: bool,
     /// Paths of fields to remove, such as `data.team`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub unset: Vec<String>,
 }
 
@@ -59,12 +67,37 @@ pub struct PendingLink {
 }
 
 /// A pending link's id, or a source of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
-#[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
+#[schemars(extend("x-kubernetes-preserve-unknown-fields" = true, "x-secret" = true))]
 pub enum PendingLinkId {
     Plain(String),
     Source(SecretSource),
+}
+
+// Not derived: serde's untagged enums swallow unknown fields and lose the place of what does not fit.
+impl<'de> Deserialize<'de> for PendingLinkId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PendingLinkIdVisitor)
+    }
+}
+
+struct PendingLinkIdVisitor;
+
+impl<'de> Visitor<'de> for PendingLinkIdVisitor {
+    type Value = PendingLinkId;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an id or a source of it")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<PendingLinkId, E> {
+        Ok(PendingLinkId::Plain(text.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PendingLinkId, A::Error> {
+        SecretSource::deserialize(MapAccessDeserializer::new(map)).map(PendingLinkId::Source)
+    }
 }
 
 impl Default for PendingLinkId {

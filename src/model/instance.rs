@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::declared::null_as_default;
 use super::{Id, Kind, NonNull, ObjectReference, SecretSource};
 
 /// A FusionAuth to keep. In a cluster it is used by objects of its own namespace only.
@@ -30,7 +31,8 @@ pub struct FusionAuthInstanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner_key: Option<SecretSource>,
     /// Limits before the first write.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Guards>")]
     pub guards: Guards,
     /// The operator's: how often all objects are compared, such as `10m`.
     #[serde(default, skip_serializing_if = "NonNull::is_absent")]
@@ -42,7 +44,8 @@ pub struct FusionAuthInstanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
     /// The operator's: leave the instance and its objects alone for now.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
     pub suspend: bool,
 }
 
@@ -65,7 +68,8 @@ pub struct ClusterFusionAuthInstanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner_key: Option<SecretSource>,
     /// Limits before the first write.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Guards>")]
     pub guards: Guards,
     /// The operator's: how often all objects are compared, such as `10m`.
     #[serde(default, skip_serializing_if = "NonNull::is_absent")]
@@ -77,10 +81,12 @@ pub struct ClusterFusionAuthInstanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
     /// The operator's: leave the instance and its objects alone for now.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
     pub suspend: bool,
     /// Who may use the instance, and for what. Nobody, when empty.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<InstanceAllow>>")]
     pub allow: Vec<InstanceAllow>,
 }
 
@@ -113,10 +119,12 @@ pub struct InstanceAllow {
     #[serde(default = "default_allowed_kinds")]
     pub kinds: Vec<Kind>,
     /// Whether their objects may adopt what exists.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
     pub adoption: bool,
     /// Whether their objects may carry `spec.id`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
     pub ids: bool,
 }
 
@@ -142,7 +150,8 @@ pub struct AllowedNamespaces {
 #[serde(rename_all = "camelCase")]
 pub struct NamespaceSelector {
     /// Labels with their values.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub match_labels: BTreeMap<String, String>,
 }
 

@@ -3,13 +3,20 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::declared::null_as_default;
 use super::kind::{Compare, Deletion, FieldRule, KindRow, Scope, Sensitivity, Since, Write};
 use super::{Declared, Id, InstanceReference, Kind, NonNull, Policy};
 
 /// JavaScript that FusionAuth runs when it makes a token, reconciles a login or provisions a user.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(title = "Lambda", extend("x-exactly-one-of" = ["body", "bodyFile", "bodyFrom"]))]
+#[schemars(
+    title = "Lambda",
+    extend(
+        "x-exactly-one-of-unless-absent" = ["body", "bodyFile", "bodyFrom"],
+        "x-required-unless-absent" = ["type"],
+    )
+)]
 pub struct LambdaSpec {
     /// The id in FusionAuth; derived from owner, tenant, namespace and name when absent.
     #[serde(default, skip_serializing_if = "NonNull::is_absent")]
@@ -36,16 +43,19 @@ pub struct LambdaSpec {
     #[serde(default, skip_serializing_if = "Declared::is_absent")]
     pub engine_type: Declared<EngineType>,
     /// What fusionkeep may do with the object.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Policy>")]
     pub policy: Policy,
     /// The instance the object belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_ref: Option<InstanceReference>,
     /// Leave the object alone for now.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
     pub suspend: bool,
     /// Paths of fields to remove, such as `data.team`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub unset: Vec<String>,
 }
 

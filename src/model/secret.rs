@@ -18,7 +18,7 @@ pub struct SecretKeyRef {
 /// A source of a secret: exactly one of `fromEnv`, `fromFile` and `secretKeyRef`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-exactly-one-of" = ["fromEnv", "fromFile", "secretKeyRef"]))]
+#[schemars(extend("x-exactly-one-of" = ["fromEnv", "fromFile", "secretKeyRef"], "x-secret" = true))]
 pub struct SecretSource {
     /// The environment variable that holds the value (the command only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,7 +37,7 @@ pub struct SecretSource {
 /// An enforced password: a source, and how FusionAuth is to hash it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-exactly-one-of" = ["fromEnv", "fromFile", "secretKeyRef"]))]
+#[schemars(extend("x-exactly-one-of" = ["fromEnv", "fromFile", "secretKeyRef"], "x-secret" = true))]
 pub struct Password {
     /// The environment variable that holds the password (the command only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,7 +76,7 @@ impl Password {
 /// be hashed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-exactly-one-of" = ["fromEnv", "fromFile", "secretKeyRef", "password"]))]
+#[schemars(extend("x-exactly-one-of" = ["fromEnv", "fromFile", "secretKeyRef", "password"], "x-secret" = true))]
 pub struct InitialPassword {
     /// The environment variable that holds the password (the command only).
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::declared::null_as_default;
 use super::kind::{Compare, Deletion, FieldRule, KindRow, Part, Scope, Sensitivity, Since, Write};
 use super::{
     Declared, Fields, Id, InitialPassword, InstanceReference, Instant, Kind, NonNull, Password, Policy,
@@ -81,16 +82,19 @@ pub struct UserSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial: Option<UserInitial>,
     /// What fusionkeep may do with the object.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Policy>")]
     pub policy: Policy,
     /// The instance the object belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_ref: Option<InstanceReference>,
     /// Leave the object alone for now.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
     pub suspend: bool,
     /// Paths of fields to remove, such as `mobilePhone` or `data.team`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub unset: Vec<String>,
 }
 

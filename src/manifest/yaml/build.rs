@@ -61,7 +61,13 @@ impl<'a> Builder<'a> {
 
     /// Ends a document: its tree unless it was empty, its faults, and how many more there were.
     pub fn finish(&mut self) -> (Option<Tree<'a>>, Vec<Fault>, usize) {
-        self.frames.clear();
+        // What a fatal fault left open ends here, so that its beginning can be read.
+        let end = u32::try_from(self.tree.nodes.len()).unwrap_or(u32::MAX);
+        for frame in self.frames.drain(..) {
+            if let Some(node) = self.tree.nodes.get_mut(frame.node as usize) {
+                (node.next, node.a) = (end, frame.children);
+            }
+        }
         self.anchors.clear();
         let empty = Tree { text: self.tree.text, decoded: String::new(), nodes: Vec::new() };
         let tree = std::mem::replace(&mut self.tree, empty);

@@ -135,6 +135,21 @@ impl<'t> Value<'t> {
         self.tree.resolve(self.index).1.at as usize
     }
 
+    /// A scalar or an alias as it is written on its line; of a container its first character.
+    pub fn written(&self) -> &'t str {
+        let node = self.tree.node(self.index);
+        let rest = self.tree.text.get(node.at as usize..).unwrap_or_default();
+        let line = rest.lines().next().unwrap_or_default();
+        let length = match (node.kind, line.chars().next()) {
+            (NodeKind::Sequence | NodeKind::Mapping, _) => 1,
+            (NodeKind::Text, Some(first)) if first != '"' && first != '\'' => node.b as usize,
+            (_, Some(quote @ ('"' | '\''))) => end_of_quoted(line, quote),
+            (NodeKind::Decoded, _) => line.len(),
+            _ => line.find([' ', ',', ']', '}', '#']).unwrap_or(line.len()),
+        };
+        line.get(..length).unwrap_or(line).trim_end()
+    }
+
     pub fn as_text(&self) -> Option<&'t str> {
         match self.view() {
             View::Text(text) => Some(text),
@@ -203,6 +218,20 @@ impl<'t> Value<'t> {
     }
 }
 
+/// The length of a quoted scalar's first line, its quotes included.
+fn end_of_quoted(line: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, character) in line.char_indices().skip(1) {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' if quote == '"' => escaped = true,
+            _ if character == quote => return at + 1,
+            _ => {}
+        }
+    }
+    line.len()
+}
+
 /// The items of a sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct Items<'t> {
@@ -258,6 +287,9 @@ impl<'t> Iterator for Entries<'t> {
             }
             let key = self.at;
             let value = self.tree.node(key).next;
+            if value >= self.end {
+                return None;
+            }
             self.at = self.tree.node(value).next;
             if self.tree.node(key).kind != NodeKind::MergeKey {
                 let at = |index| Value { tree: self.tree, index };

@@ -1,0 +1,99 @@
+//! `unset`: removal that every client passes on. It may name what null may name, and nothing that is declared.
+
+use serde_json::Value as Json;
+
+use super::{Judge, shorten};
+use crate::manifest::diagnostic::nearest;
+use crate::manifest::schema;
+use crate::manifest::yaml::Value;
+use crate::model::{Compare, Kind, KindRow, Write, row};
+
+impl Judge {
+    pub(super) fn unset(&mut self, kind: Kind, paths: &[String], spec: Value<'_>) {
+        for (index, path) in paths.iter().enumerate() {
+            let pointer = format!("/spec/unset/{index}");
+            match removable(kind, path) {
+                Err((message, hint)) => {
+                    self.error("unset", pointer, message).hint = hint;
+                }
+                Ok(()) if is_declared(spec, path) => {
+                    let message = format!("`{}` is both declared and unset", shorten(path));
+                    self.error("unset", pointer, message).hint("keep one of the two");
+                }
+                Ok(()) => {}
+            }
+        }
+    }
+}
+
+/// Whether a path may be removed; otherwise why not, and what was meant.
+fn removable(kind: Kind, path: &str) -> Result<(), (String, Option<String>)> {
+    let row = row(kind);
+    let (head, rest) = path.split_once('.').map_or((path, None), |(head, rest)| (head, Some(rest)));
+    let spec = schema::of(kind).pointer("/properties/spec");
+    let property = spec.and_then(|spec| spec.get("properties")).and_then(|properties| properties.get(head));
+    let shown = shorten(path);
+    let removable = |name: &str| property_of(kind, name).is_some_and(is_nullable) && is_written(row, name);
+    let Some(property) = property else {
+        let names = row.fields.iter().map(|rule| rule.path).filter(|name| removable(name));
+        let hint = nearest(head, names).map(|near| format!("did you mean `{near}`?"));
+        return Err((format!("`{shown}` is no field of `spec`"), hint));
+    };
+    if !removable(head) {
+        return Err((
+            format!("`{shown}` cannot be removed"),
+            Some("`unset` names what null may name".to_owned()),
+        ));
+    }
+    let data = row.fields.iter().any(|rule| rule.path == head && rule.compare == Compare::Data);
+    match rest {
+        None => Ok(()),
+        Some(rest) if data && !rest.split('.').any(str::is_empty) => {
+            if head == "data" || has_property(kind, property, rest) {
+                Ok(())
+            } else {
+                Err((format!("`{shown}` is no field of `spec.{head}`"), None))
+            }
+        }
+        Some(_) => Err((format!("`{shown}` names nothing that can be removed"), None)),
+    }
+}
+
+fn property_of(kind: Kind, name: &str) -> Option<&'static Json> {
+    schema::of(kind).pointer("/properties/spec/properties")?.get(name)
+}
+
+/// Whether FusionAuth's object has the field, as itself or as its parts.
+fn is_written(row: &KindRow, name: &str) -> bool {
+    row.part.as_ref().is_some_and(|part| part.field == name)
+        || row.fields.iter().any(|rule| rule.path == name && rule.write == Write::Body && rule.on_wire())
+}
+
+fn is_nullable(property: &Json) -> bool {
+    let null = Json::from("null");
+    let listed = property.get("type").and_then(Json::as_array).is_some_and(|types| types.contains(&null));
+    let branches = property.get("anyOf").and_then(Json::as_array);
+    listed || branches.is_some_and(|branches| branches.iter().any(|branch| branch.get("type") == Some(&null)))
+}
+
+fn has_property(kind: Kind, property: &Json, name: &str) -> bool {
+    let branches = property.get("anyOf").and_then(Json::as_array).into_iter().flatten();
+    branches.filter_map(|branch| branch.get("$ref")?.as_str()?.rsplit('/').next()).any(|definition| {
+        let definition = schema::of(kind).get("$defs").and_then(|definitions| definitions.get(definition));
+        definition.and_then(|definition| definition.get("properties")?.get(name)).is_some()
+    })
+}
+
+/// Whether the path, or something it contains or is contained in, is declared.
+fn is_declared(spec: Value<'_>, path: &str) -> bool {
+    let mut value = spec;
+    let mut names = path.split('.');
+    loop {
+        let Some(name) = names.next() else { return true };
+        match value.get(name) {
+            Some(inner) if inner.entries().is_some() => value = inner,
+            Some(_) => return true,
+            None => return false,
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! JSON Schemas of the manifests, one a kind and one for all, made from the types: for editors, `kubeconform`,
+//! `explain`, and for telling all that does not fit a document.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use super::header::{METADATA, SERVER_METADATA};
+use crate::model::{
+    API_VERSION, ClusterFusionAuthInstanceSpec, EntityGrantSpec, EntitySpec, EntityTypeSpec,
+    FusionAuthInstanceSpec, IdentityProviderLinkSpec, Kind, LambdaSpec, PlanApprovalSpec, UserSpec,
+};
+
+/// Where the definitions of types stand in a schema.
+const DEFINITIONS: &str = "$defs";
+
+/// The schema of a kind's whole document.
+pub fn of(kind: Kind) -> &'static Value {
+    static SCHEMAS: LazyLock<BTreeMap<Kind, Value>> =
+        LazyLock::new(|| Kind::ALL.into_iter().map(|kind| (kind, document(kind))).collect());
+    static NOTHING: Value = Value::Null;
+    SCHEMAS.get(&kind).unwrap_or(&NOTHING)
+}
+
+/// Every schema file by its name: one a kind, and `all.json`.
+pub fn files() -> BTreeMap<String, String> {
+    let mut files: BTreeMap<String, String> =
+        Kind::ALL.into_iter().map(|kind| (file_name(kind), pretty(of(kind)))).collect();
+    files.insert("all.json".to_owned(), pretty(&all()));
+    files
+}
+
+/// The name of a kind's schema file.
+pub fn file_name(kind: Kind) -> String {
+    format!("{}.json", kind.as_str().to_lowercase())
+}
+
+fn pretty(schema: &Value) -> String {
+    format!("{schema:#}\n")
+}
+
+fn document(kind: Kind) -> Value {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let spec = spec(kind, &mut generator);
+    let mut definitions = Value::Object(generator.take_definitions(true));
+    let mut spec = spec;
+    let description = spec.get("description").cloned();
+    if let Some(definitions) = definitions.as_object_mut() {
+        definitions.values_mut().for_each(close);
+    }
+    close(&mut spec);
+    if let Some(object) = spec.as_object_mut() {
+        object.remove("title");
+        object.remove("$schema");
+    }
+    let mut schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": kind.as_str(),
+        "description": description,
+        "type": "object",
+        "required": ["apiVersion", "kind", "metadata", "spec"],
+        "properties": {
+            "apiVersion": { "const": API_VERSION, "description": "The API version of the kind." },
+            "kind": { "const": kind.as_str(), "description": "The kind." },
+            "metadata": metadata(),
+            "spec": spec,
+            "status": { "description": "Written by the operator; ignored." },
+        },
+        "additionalProperties": false,
+    });
+    if let Some(schema) = schema.as_object_mut() {
+        schema.insert(DEFINITIONS.to_owned(), definitions);
+    }
+    schema
+}
+
+fn spec(kind: Kind, generator: &mut SchemaGenerator) -> Value {
+    fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
+        T::json_schema(generator).to_value()
+    }
+    match kind {
+        Kind::EntityType => of::<EntityTypeSpec>(generator),
+        Kind::Lambda => of::<LambdaSpec>(generator),
+        Kind::User => of::<UserSpec>(generator),
+        Kind::Entity => of::<EntitySpec>(generator),
+        Kind::EntityGrant => of::<EntityGrantSpec>(generator),
+        Kind::IdentityProviderLink => of::<IdentityProviderLinkSpec>(generator),
+        Kind::FusionAuthInstance => of::<FusionAuthInstanceSpec>(generator),
+        Kind::ClusterFusionAuthInstance => of::<ClusterFusionAuthInstanceSpec>(generator),
+        Kind::PlanApproval => of::<PlanApprovalSpec>(generator),
+    }
+}
+
+fn metadata() -> Value {
+    let mut properties = Map::new();
+    for (name, description) in METADATA {
+        let schema = match *name {
+            "name" => json!({ "type": "string", "minLength": 1, "maxLength": 253 }),
+            "namespace" => json!({ "type": ["string", "null"], "maxLength": 63 }),
+            _ => {
+                json!({ "type": ["object", "null"], "additionalProperties": { "type": ["string", "null"] } })
+            }
+        };
+        let mut schema = schema;
+        if let Some(schema) = schema.as_object_mut() {
+            schema.insert("description".to_owned(), (*description).into());
+        }
+        properties.insert((*name).to_owned(), schema);
+    }
+    for name in SERVER_METADATA {
+        properties
+            .insert((*name).to_owned(), json!({ "description": "Written by the API server; ignored." }));
+    }
+    json!({
+        "description": "What the object is called, as in Kubernetes.",
+        "type": "object",
+        "required": ["name"],
+        "properties": properties,
+        "additionalProperties": false,
+    })
+}
+
+/// The schema of any of the kinds, by the documents' `kind`.
+fn all() -> Value {
+    let mut definitions = Map::new();
+    let mut branches = Vec::new();
+    for kind in Kind::ALL {
+        let mut schema = of(kind).clone();
+        if let Some(object) = schema.as_object_mut() {
+            object.remove("$schema");
+            if let Some(Value::Object(own)) = object.remove(DEFINITIONS) {
+                definitions.extend(own);
+            }
+        }
+        definitions.insert(format!("{kind}Document"), schema);
+        branches.push(json!({
+            "if": { "properties": { "kind": { "const": kind.as_str() } }, "required": ["kind"] },
+            "then": { "$ref": format!("#/{DEFINITIONS}/{kind}Document") },
+        }));
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "fusionkeep",
+        "description": "Any of the kinds of fusionkeep.dev.",
+        "type": "object",
+        "required": ["apiVersion", "kind", "metadata", "spec"],
+        "properties": { "kind": { "enum": Kind::ALL.map(Kind::as_str) } },
+        "allOf": branches,
+        DEFINITIONS: definitions,
+    })
+}
+
+/// Refuses unknown fields wherever fields are listed, and says by JSON Schema's own words what the types say by
+/// extensions (`x-exactly-one-of` and the like).
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(close),
+        Value::Object(object) => {
+            object.values_mut().for_each(close);
+            let describes_object = object.get("type") == Some(&json!("object"))
+                || object
+                    .get("type")
+                    .and_then(Value::as_array)
+                    .is_some_and(|types| types.contains(&json!("object")));
+            if describes_object && object.contains_key("properties") {
+                object.entry("additionalProperties").or_insert(Value::Bool(false));
+            }
+            if object
+                .get("enum")
+                .and_then(Value::as_array)
+                .is_some_and(|names| names.contains(&json!("JWTPopulate")))
+            {
+                add_lambda_aliases(object);
+            }
+            constrain(object);
+        }
+        _ => {}
+    }
+}
+
+/// Lambda types that the vendor's pages write in a short form, which the reader takes as well.
+fn add_lambda_aliases(object: &mut Map<String, Value>) {
+    if let Some(Value::Array(names)) = object.get_mut("enum") {
+        let short: Vec<Value> = names
+            .iter()
+            .filter_map(|name| {
+                name.as_str()?.strip_prefix("SCIMServer").map(|rest| format!("SCIM{rest}").into())
+            })
+            .collect();
+        names.extend(short);
+    }
+}
+
+fn constrain(object: &mut Map<String, Value>) {
+    let names = |key: &str| -> Option<Vec<String>> {
+        let names = object.get(key)?.as_array()?;
+        Some(names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect())
+    };
+    // In a one-of, null counts as absent.
+    let one_of = |names: Vec<String>| {
+        let branches: Vec<Value> = names
+            .iter()
+            .map(|name| json!({ "required": [name], "properties": { name.as_str(): { "not": { "type": "null" } } } }))
+            .collect();
+        json!({ "oneOf": branches })
+    };
+    let mut constraints = Vec::new();
+    if let Some(names) = names("x-exactly-one-of") {
+        constraints.push(one_of(names));
+    }
+    let mut living = Vec::new();
+    if let Some(names) = names("x-exactly-one-of-unless-absent") {
+        living.push(one_of(names));
+    }
+    if let Some(names) = names("x-required-unless-absent") {
+        living.push(json!({ "required": names }));
+    }
+    if !living.is_empty() {
+        constraints.push(json!({
+            "if": {
+                "required": ["policy"],
+                "properties": {
+                    "policy": { "type": "object", "required": ["ensure"], "properties": { "ensure": { "const": "Absent" } } },
+                },
+            },
+            "else": { "allOf": living },
+        }));
+    }
+    if !constraints.is_empty() {
+        object.insert("allOf".to_owned(), constraints.into());
+    }
+}
