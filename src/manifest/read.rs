@@ -27,7 +27,7 @@ pub fn files(paths: &[PathBuf], recursive: bool) -> (Vec<SourceFile>, Vec<Diagno
     for found in listing.found {
         match read(&found) {
             Ok(file) => files.push(file),
-            Err(diagnostic) => diagnostics.push(diagnostic),
+            Err(diagnostic) => diagnostics.push(*diagnostic),
         }
     }
     (files, diagnostics)
@@ -149,28 +149,28 @@ fn outside(path: &Path) -> Diagnostic {
 }
 
 /// Reads a file whole; refused before reading when it is too large.
-fn read(found: &Found) -> Result<SourceFile, Diagnostic> {
+fn read(found: &Found) -> Result<SourceFile, Box<Diagnostic>> {
     let path = &found.path;
     let standard_input = found.folders.is_none();
     let too_large = || {
-        error(path, "too-large", format!("larger than {} MiB", MAX_FILE >> 20))
-            .hint("split it into several files")
+        let message = format!("larger than {} MiB", MAX_FILE >> 20);
+        Box::new(error(path, "too-large", message).hint("split it into several files"))
     };
     let bytes = if standard_input {
         read_bytes(io::stdin().lock())
     } else {
-        let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+        let file = File::open(path).map_err(|error| Box::new(unreadable(path, &error)))?;
         if file.metadata().is_ok_and(|metadata| metadata.len() > MAX_FILE) {
             return Err(too_large());
         }
         read_bytes(file)
     };
-    let bytes = bytes.map_err(|error| unreadable(path, &error))?;
+    let bytes = bytes.map_err(|error| Box::new(unreadable(path, &error)))?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(too_large());
     }
     let text = String::from_utf8(bytes)
-        .map_err(|error| not_utf8(path, error.as_bytes(), error.utf8_error().valid_up_to()))?;
+        .map_err(|error| Box::new(not_utf8(path, error.as_bytes(), error.utf8_error().valid_up_to())))?;
     let json =
         path.extension().is_some_and(|extension| extension == "json") || (standard_input && is_json(&text));
     let format = if json { Format::Json } else { Format::Yaml };
