@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::config::Error;
+use super::faults::Faults;
+use super::kickstart::{Kickstart, Report};
 use super::server::Server;
 use super::store::{Object, State, StoreError, Table, Transaction};
 
@@ -29,6 +31,9 @@ pub struct Origin {
     pub kickstart: Option<PathBuf>,
     pub faults: Option<PathBuf>,
 }
+
+/// The name of the application that 1.58 and newer have for managing tenants.
+pub const TENANT_MANAGER: &str = "Tenant Manager";
 
 /// The roles of FusionAuth's own application.
 const FUSIONAUTH_ROLES: [&str; 35] = [
@@ -80,7 +85,7 @@ const DEFAULT_LAMBDAS: [(&str, &str); 6] = [
 ];
 
 /// Creates the default objects in an empty state.
-pub fn install(server: &Server, tenant: Uuid) -> Result<(), StoreError> {
+fn install(server: &Server, tenant: Uuid, tenant_manager: Option<Uuid>) -> Result<(), StoreError> {
     let now = server.clock.now();
     let mut tx = server.begin(false);
     put(&mut tx, Table::TENANT, tenant, Value::Object(super::tenants::default_tenant()))?;
@@ -98,6 +103,15 @@ pub fn install(server: &Server, tenant: Uuid) -> Result<(), StoreError> {
         "active": true, "data": {}, "name": "FusionAuth", "roles": roles, "state": "Active", "tenantId": tenant,
     });
     put(&mut tx, Table::APPLICATION, FUSIONAUTH_APPLICATION, application)?;
+    if server.version.since(58) {
+        let id = tenant_manager.unwrap_or_else(Uuid::new_v4);
+        let application = json!({
+            "active": true, "data": {}, "name": TENANT_MANAGER, "roles": [], "state": "Active", "tenantId": tenant,
+        });
+        put(&mut tx, Table::APPLICATION, id, application)?;
+    }
+    super::generic::install(&mut tx, now)?;
+    super::signing_keys::install(&mut tx, now)?;
     for (kind, label) in DEFAULT_LAMBDAS {
         let lambda = json!({
             "body": "function reconcile(user, registration) {\n}\n", "debug": false, "engineType": "GraalJS",
@@ -137,8 +151,8 @@ pub fn stamp(object: &mut Object, id: Uuid, now: i64) {
     object.insert("lastUpdateInstant".to_owned(), json!(now));
 }
 
-/// Empties everything and starts anew, Kickstart included.
-pub fn reset(server: &Server) -> Result<Value, Error> {
+/// Empties everything and starts anew, Kickstart included; gives Kickstart's report.
+pub fn reset(server: &Server) -> Result<Option<Report>, Error> {
     {
         let mut state = server.state.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(database) = &server.database {
@@ -150,15 +164,20 @@ pub fn reset(server: &Server) -> Result<Value, Error> {
     server.clock.reset();
     server.journal.clear_requests();
     server.journal.clear_messages();
-    let faults = super::faults::Faults::open(server.origin.faults.as_deref(), 0)?;
-    server.faults.take_rules(faults);
+    server.faults.take_rules(Faults::open(server.origin.faults.as_deref(), 0)?);
     fill(server)
 }
 
-/// Fills an empty state: defaults, key, Kickstart. Gives Kickstart's report.
-pub fn fill(server: &Server) -> Result<Value, Error> {
+/// Fills an empty state: defaults, key, Kickstart.
+pub fn fill(server: &Server) -> Result<Option<Report>, Error> {
     let failed = |error: StoreError| Error::Write(error.to_string());
-    install(server, server.origin.default_tenant).map_err(failed)?;
+    let kickstart = server.origin.kickstart.as_deref().map(Kickstart::read).transpose()?;
+    let chosen = |id: fn(&Kickstart) -> Result<Option<Uuid>, Error>| match &kickstart {
+        Some(kickstart) => id(kickstart),
+        None => Ok(None),
+    };
+    let tenant = chosen(Kickstart::default_tenant)?.unwrap_or(server.origin.default_tenant);
+    install(server, tenant, chosen(Kickstart::tenant_manager)?).map_err(failed)?;
     install_key(server, &server.origin.api_key).map_err(failed)?;
-    Ok(Value::Null)
+    kickstart.map(|kickstart| kickstart.run(server)).transpose()
 }

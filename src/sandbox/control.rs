@@ -60,7 +60,10 @@ fn clear_messages(call: &Call<'_>) -> Outcome {
 /// Back to what a fresh start holds: content, counts, messages, faults of the start, the clock.
 fn reset(call: &Call<'_>) -> Outcome {
     match bootstrap::reset(call.server) {
-        Ok(report) => Ok(Reply::ok(&json!({ "storeId": call.server.store_id, "kickstart": report }))),
+        Ok(report) => {
+            let report = report.map(|report| report.to_json());
+            Ok(Reply::ok(&json!({ "storeId": call.server.store_id, "kickstart": report })))
+        }
         Err(error) => Err(general_error(500, "ResetFailed", error.to_string())),
     }
 }

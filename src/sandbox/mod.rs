@@ -35,8 +35,10 @@ mod crud;
 mod entities;
 mod entity_types;
 mod events;
+mod families;
 mod faults;
 mod fields;
+mod generic;
 mod grants;
 mod group_members;
 mod groups;
@@ -44,6 +46,7 @@ mod http;
 mod identity_providers;
 mod journal;
 mod jwt;
+mod kickstart;
 mod lambdas;
 mod links;
 mod password;
@@ -52,6 +55,7 @@ mod reply;
 mod router;
 mod search;
 mod server;
+mod signing_keys;
 mod store;
 mod system;
 mod tenants;
@@ -85,12 +89,15 @@ fn routes() -> Vec<Route> {
         control::routes(),
         entities::routes(),
         entity_types::routes(),
+        families::routes(),
+        generic::routes(),
         grants::routes(),
         group_members::routes(),
         groups::routes(),
         identity_providers::routes(),
         lambdas::routes(),
         links::routes(),
+        signing_keys::routes(),
         system::routes(),
         tenants::routes(),
         users::routes(),
@@ -100,7 +107,7 @@ fn routes() -> Vec<Route> {
 
 /// Every table that a store may hold.
 fn tables() -> Vec<Table> {
-    Table::TYPED.to_vec()
+    Table::TYPED.into_iter().chain(families::TABLES).chain(generic::tables()).collect()
 }
 
 /// The emulator; [`Sandbox::start`] makes one run.
@@ -192,7 +199,7 @@ fn prepare(config: &Config) -> Result<(Server, Vec<String>), Error> {
     };
     let mut notices = Vec::new();
     if is_empty {
-        bootstrap::fill(&server)?;
+        notices.extend(bootstrap::fill(&server)?.into_iter().flat_map(|report| report.notices));
     } else {
         bootstrap::install_key(&server, &server.origin.api_key)
             .map_err(|error| Error::Write(error.to_string()))?;
