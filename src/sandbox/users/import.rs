@@ -99,7 +99,7 @@ impl Batch<'_> {
         let tenant = self.tenant(state, &object)?;
         let settings = self.tenants.entry(tenant).or_insert_with(|| Settings::of(state, tenant)).clone();
         let mut found = Errors::new();
-        let mut reader = Reader::new(&object, &at, &mut found);
+        let mut reader = Reader::new(&object, &at, &mut found).taking_any_email();
         let input = reader.user(self.call.version(), &[]);
         let given = Given::read(&mut reader);
         require_name(&input, &at, &mut found);
