@@ -3,5 +3,6 @@
 
 mod client;
 mod command;
+mod engine;
 mod manifest;
 mod sandbox;

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::fusionauth::{self, ErrorKind, ServerVersion};
 use crate::reconcile::{Blame, Outcome, Plan, Problem, Status};
 
+use super::record::RecordError;
 use super::secrets::SecretError;
 
 /// How a run ended, as its exit status tells it (DESIGN §5).
@@ -61,9 +62,9 @@ pub enum Error {
     /// Live objects moved since the plan was made.
     #[error("the plan is stale: {} changed since it was made", .0.len())]
     Stale(Vec<Problem>),
-    /// The record or the lock refuses, with the hint that goes with it.
-    #[error("{message}")]
-    Record { message: String, hint: Option<String>, exit: Exit },
+    /// The record or the lock refuses or fails.
+    #[error("{0}")]
+    Record(#[from] RecordError),
 }
 
 fn list(tenants: &[Tenant]) -> String {
@@ -89,7 +90,7 @@ impl Error {
             Error::Secret { source, .. } => return source.hint(),
             Error::PlanHasErrors(_) => return None,
             Error::WrongTarget(_) | Error::Stale(_) => "make a new plan",
-            Error::Record { hint, .. } => return hint.clone(),
+            Error::Record(error) => return error.hint(),
         };
         Some(hint.to_owned())
     }
@@ -103,7 +104,11 @@ impl Error {
             },
             Error::PlanHasErrors(Blame::Guard) => Exit::Guard,
             Error::Stale(_) => Exit::Stale,
-            Error::Record { exit, .. } => *exit,
+            Error::Record(error) => match error.api_error() {
+                _ if error.is_refusal() => Exit::Guard,
+                Some(error) if error.is_unreachable() => Exit::Unreachable,
+                _ => Exit::Error,
+            },
             Error::OldServer(_)
             | Error::UnknownTenant { .. }
             | Error::AmbiguousTenant { .. }

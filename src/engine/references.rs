@@ -7,7 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::manifest::Object;
-use crate::model::{EntityReference, Kind, Reference, Spec, UserReference};
+use crate::model::{Address, EntityReference, Kind, Reference, Spec, UserReference};
 use crate::reconcile::ObjectRef;
 
 use super::declarations::Declarations;
@@ -108,6 +108,25 @@ impl Needs {
             }
         }
     }
+}
+
+/// The declared objects that an object refers to by name.
+pub fn declared(object: &Object) -> Vec<Address> {
+    let namespace = &object.address.namespace;
+    let address = |kind: Kind, name: &Option<String>| {
+        name.as_ref().map(|name| Address::new(kind, namespace, name))
+    };
+    let references = match &object.spec {
+        Spec::Entity(spec) => vec![address(Kind::EntityType, &spec.entity_type.name)],
+        Spec::EntityGrant(spec) => vec![
+            address(Kind::Entity, &spec.entity.name),
+            spec.user.as_ref().and_then(|user| address(Kind::User, &user.name)),
+            spec.recipient_entity.as_ref().and_then(|entity| address(Kind::Entity, &entity.name)),
+        ],
+        Spec::IdentityProviderLink(spec) => vec![address(Kind::User, &spec.user.name)],
+        Spec::EntityType(_) | Spec::Lambda(_) | Spec::User(_) => vec![],
+    };
+    references.into_iter().flatten().collect()
 }
 
 /// How a person is referred to, unless by a manifest's name. Sign-in names are compared as FusionAuth stores

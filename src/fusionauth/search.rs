@@ -68,11 +68,13 @@ impl Client {
     ) -> Result<(), Error> {
         let mut seen = HashSet::with_capacity(ids.len());
         let unique: Vec<Uuid> = ids.iter().copied().filter(|id| seen.insert(*id)).collect();
-        let calls = unique.chunks(PAGE_OF_IDS).map(|page| (rows.by_ids(page), page));
-        let fetch = |(call, page)| async move {
-            absent(self.run(&call, |response| complete_page(rows, response, page)).await)
+        // Owned pages, so that the future can be sent to another thread whatever lifetimes are about.
+        let pages: Vec<Vec<Uuid>> = unique.chunks(PAGE_OF_IDS).map(<[Uuid]>::to_vec).collect();
+        let fetch = |page: Vec<Uuid>| async move {
+            let call = rows.by_ids(&page);
+            absent(self.run(&call, |response| complete_page(rows, response, &page)).await)
         };
-        let mut pages = futures::stream::iter(calls).map(fetch).buffer_unordered(PAGES_AT_ONCE);
+        let mut pages = futures::stream::iter(pages).map(fetch).buffer_unordered(PAGES_AT_ONCE);
         while let Some(page) = pages.next().await {
             // 404 is documented for "no hits".
             let Some((ids, page)) = page? else { continue };

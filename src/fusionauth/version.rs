@@ -29,6 +29,13 @@ impl ServerVersion {
         (self.major, self.minor) >= (major, minor)
     }
 
+    /// The first two numbers, by which features are known.
+    #[must_use]
+    pub fn major_minor(&self) -> (u16, u16) {
+        let small = |number: u32| u16::try_from(number).unwrap_or(u16::MAX);
+        (small(self.major), small(self.minor))
+    }
+
     /// Whether the client speaks to this server at all.
     #[must_use]
     pub fn is_supported(&self) -> bool {

@@ -10,7 +10,7 @@ use crate::model::{Compare, Fields, Kind, Sensitivity, Write, row};
 
 use super::normalise::{canonical, is_unset, normalise};
 use super::path::FieldPath;
-use super::{Change, Fingerprint, Key, Live, Reason, Shown};
+use super::{Change, FieldChange, Fingerprint, Key, Live, Reason, Shown};
 
 /// The digest of a value: 128 bits of SHA-256 over its canonical JSON, in hexadecimal.
 pub fn digest(value: &Value) -> String {
@@ -53,6 +53,50 @@ pub fn stale(change: &Change, live: Option<&Live>) -> Vec<String> {
             .map(|(path, _)| path.clone())
             .collect(),
     }
+}
+
+/// The paths that a change wrote and that its live object, read again, has otherwise; empty when all of it arrived.
+/// Secrets are never returned, so nothing is said of them.
+pub fn unmet(change: &Change, live: &Live) -> Vec<String> {
+    let lost = |field: &&FieldChange| {
+        let after = match &field.after {
+            Shown::Secret => return false,
+            Shown::Absent => &Value::Null,
+            Shown::Value(after) => after,
+        };
+        FieldPath::parse(&field.path).is_some_and(|path| !met(change.kind(), live, &path, after))
+    };
+    change.fields.iter().filter(lost).map(|field| field.path.clone()).collect()
+}
+
+fn met(kind: Kind, live: &Live, path: &FieldPath, after: &Value) -> bool {
+    if let (true, Some(part)) = (path.is_part(), path.part_key()) {
+        let found = live.parts.contains_key(part);
+        return match after {
+            Value::Object(fields) => found && all_met(kind, live, path, fields),
+            _ => !found,
+        };
+    }
+    // What the table does not know is a side of a pair, by which the object was found.
+    let Some(rule) = path.rule(kind) else { return true };
+    if matches!(
+        rule.write,
+        Write::CreateOnly | Write::WriteOnly | Write::ReadOnly | Write::ImmutableReference
+    ) {
+        return true;
+    }
+    // Not returned once the parent has claimed the child (wire notes §4).
+    if rule.path == "parentEmail" && !live.fields.contains_key(rule.path) {
+        return true;
+    }
+    match after {
+        Value::Object(fields) if !fields.is_empty() => all_met(kind, live, path, fields),
+        _ => digest(&value(kind, live, path)) == digest(&settled(kind, &path.to_string(), after)),
+    }
+}
+
+fn all_met(kind: Kind, live: &Live, path: &FieldPath, fields: &Fields) -> bool {
+    fields.iter().all(|(name, after)| met(kind, live, &path.child(name), after))
 }
 
 fn now(kind: Kind, live: &Live, path: &str) -> Value {

@@ -44,9 +44,10 @@ pub use desired::{
 };
 pub use entry::{Claim, Entry, FieldSet, RecordUpdate, SecretComparison, SecretFingerprint, SentSecret};
 pub use facts::{Facts, Limits, Needs};
-pub use fingerprint::{digest, stale};
+pub use fingerprint::{digest, stale, unmet};
 pub use guard::{deletions, guard};
 pub use import::{ImportGroup, bulk_create, import_group, is_batchable, merge_imports};
+
 pub use live::Live;
 pub use object::plan_object;
 pub use outcome::{CallCounts, ChangeOutcome, Outcome, Status};

@@ -1,0 +1,165 @@
+//! The end of a run: what was written is read again in bulk. FusionAuth has no compare-and-swap: two writes at once
+//! can both answer 200 and one of them is lost (wire notes §1). A lost write is told and repeated once.
+
+use std::collections::BTreeSet;
+
+use crate::model::{Deletion, Kind};
+use crate::reconcile::{
+    Action, Call, Change, ChangeOutcome, Live, Problem, Purpose, RecordUpdate, Shown, Status, digest, unmet,
+};
+
+use super::super::reread::reread_all;
+use super::change::CallError;
+use super::Run;
+
+/// What reading a change's object again showed.
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    AsWritten,
+    /// Only the e-mail is still the old one: the tenant has changes of e-mail verified (wire notes §4).
+    EmailPending,
+    /// Paths that are not as they were written.
+    Lost(Vec<String>),
+}
+
+impl Run<'_> {
+    /// Reads everything again that was done, and repeats what was lost.
+    pub(super) async fn verify(&self, outcomes: &mut [ChangeOutcome]) {
+        let written = |outcome: &ChangeOutcome, change: &Change| {
+            outcome.status == Status::Done && !change.calls.is_empty()
+        };
+        let mut lost: Vec<(usize, Vec<String>)> = Vec::new();
+        let changes: Vec<(usize, &Change)> = self
+            .plan()
+            .changes
+            .iter()
+            .enumerate()
+            .filter(|(index, change)| outcomes.get(*index).is_some_and(|outcome| written(outcome, change)))
+            .collect();
+        let seen = match self.look(&changes).await {
+            Ok(seen) => seen,
+            Err(error) => {
+                self.halted.cancel(&format!("what was written could not be read again: {error}"));
+                return;
+            }
+        };
+        for ((index, change), seen) in changes.into_iter().zip(seen) {
+            let Some(outcome) = outcomes.get_mut(index) else { continue };
+            match seen {
+                Seen::AsWritten => {}
+                Seen::EmailPending => self.note_pending(change, outcome),
+                Seen::Lost(paths) => lost.push((index, paths)),
+            }
+        }
+        self.repeat(lost, outcomes).await;
+    }
+
+    async fn look(&self, changes: &[(usize, &Change)]) -> Result<Vec<Seen>, crate::fusionauth::Error> {
+        let keys = changes.iter().flat_map(|(_, change)| keys_of(change));
+        let lives = reread_all(&self.client, keys).await?;
+        let live = |change: &Change| lives.get(&(change.kind(), change.key.clone()));
+        Ok(changes.iter().map(|(_, change)| seen(change, live(change))).collect())
+    }
+
+    /// The record keeps a digest of the address that waits, so that the next run does not send it again.
+    fn note_pending(&self, change: &Change, outcome: &mut ChangeOutcome) {
+        outcome.notes.push("the e-mail change waits for its verification".to_owned());
+        let after = change.fields.iter().find(|field| field.path == "email").map(|field| &field.after);
+        let (Some(Shown::Value(after)), Some(record)) = (after, self.apply.record) else { return };
+        if let RecordUpdate::Put { mut entry, replaces } = self.with_fingerprints(change, change.record.clone()) {
+            entry.pending_email = Some(digest(after));
+            record.update(RecordUpdate::Put { entry, replaces });
+        }
+    }
+
+    async fn repeat(&self, lost: Vec<(usize, Vec<String>)>, outcomes: &mut [ChangeOutcome]) {
+        let mut repeated: Vec<(usize, &Change)> = Vec::new();
+        for (index, paths) in lost {
+            let (Some(change), Some(outcome)) = (self.change(index), outcomes.get_mut(index)) else { continue };
+            if self.is_ending() {
+                outcome.status = Status::Failed;
+                outcome.problem = Some(lost_problem(change, &paths));
+                continue;
+            }
+            outcome.notes.push(format!("lost to a concurrent write and repeated: {}", paths.join(", ")));
+            match self.resend(change, &paths).await {
+                Ok(()) => repeated.push((index, change)),
+                Err(CallError::Api(error)) => self.fail(outcome, self.failed(change, &error).await),
+                Err(CallError::Malformed(error)) => {
+                    outcome.status = Status::Failed;
+                    outcome.problem = Some(Problem::error("malformed-plan", error.to_string(), "").of(&change.address));
+                }
+            }
+        }
+        if repeated.is_empty() {
+            return;
+        }
+        let Ok(seen) = self.look(&repeated).await else { return };
+        for ((index, change), seen) in repeated.into_iter().zip(seen) {
+            if let (Seen::Lost(paths), Some(outcome)) = (seen, outcomes.get_mut(index)) {
+                outcome.status = Status::Failed;
+                outcome.problem = Some(lost_problem(change, &paths));
+            }
+        }
+    }
+
+    async fn resend(&self, change: &Change, paths: &[String]) -> Result<(), CallError> {
+        for call in change.calls.iter().filter(|call| touches(call, paths)) {
+            self.call(change, call).await?;
+        }
+        Ok(())
+    }
+
+    fn fail(&self, outcome: &mut ChangeOutcome, ended: super::Ended) {
+        if let super::Ended::Failed(problem) = ended {
+            outcome.status = Status::Failed;
+            outcome.problem = Some(*problem);
+        }
+    }
+}
+
+fn lost_problem(change: &Change, paths: &[String]) -> Problem {
+    let message = format!("written, but not there when it was read again: {}", paths.join(", "));
+    Problem::error("lost-write", message, "something else writes the same object; run again").of(&change.address)
+}
+
+fn keys_of(change: &Change) -> impl Iterator<Item = (Kind, crate::reconcile::Key)> {
+    std::iter::once((change.kind(), change.key.clone()))
+}
+
+fn seen(change: &Change, live: Option<&Live>) -> Seen {
+    let gone = change.action == Action::Delete;
+    match (live, change.deletion) {
+        (None, _) if gone => Seen::AsWritten,
+        (None, _) => Seen::Lost(vec!["the object".to_owned()]),
+        (Some(live), Some(Deletion::Deactivate)) if gone && !live.active => Seen::AsWritten,
+        (Some(_), Some(Deletion::Orphan)) if gone => Seen::AsWritten,
+        (Some(_), _) if gone => Seen::Lost(vec!["the deletion".to_owned()]),
+        (Some(live), _) => {
+            let paths = unmet(change, live);
+            let email_alone = change.kind() == Kind::User && change.action != Action::Create && paths == ["email"];
+            match paths.is_empty() {
+                true => Seen::AsWritten,
+                false if email_alone => Seen::EmailPending,
+                false => Seen::Lost(paths),
+            }
+        }
+    }
+}
+
+/// Whether a call wrote one of these paths.
+fn touches(call: &Call, paths: &[String]) -> bool {
+    let parts: BTreeSet<&str> = paths.iter().filter_map(|path| part_of(path)).collect();
+    let own = paths.iter().any(|path| part_of(path).is_none() && path != "active");
+    match (&call.part, call.purpose) {
+        (Some(_), Purpose::Create | Purpose::Import) => true,
+        (Some(part), _) => parts.contains(part.as_str()) || paths.iter().any(|path| path == "the object"),
+        (None, Purpose::Reactivate | Purpose::Deactivate) => paths.iter().any(|path| path == "active"),
+        (None, _) => own,
+    }
+}
+
+/// `registrations[ID].roles`: the id.
+fn part_of(path: &str) -> Option<&str> {
+    path.split_once('[')?.1.split_once(']').map(|(part, _)| part)
+}

@@ -1,0 +1,206 @@
+//! Compares each object as soon as it has been read, and keeps the verdict instead of the object.
+
+use std::collections::{BTreeMap, HashMap};
+
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use crate::model::{Address, Kind};
+use crate::reconcile::{
+    Action, Claim, Entry, Key, KeyReference, ObjectRef, Observed, PlanContext, Planned, Problem, Reason,
+    SecretComparison, Verdict, plan_object, prune_object,
+};
+
+use super::observe::{Found, Observation, Sink, Standing, Subject};
+use super::progress::Progress;
+
+/// What is known before anything is read.
+pub struct Known<'a> {
+    pub subjects: &'a [Subject],
+    pub context: &'a PlanContext,
+    /// Whether there is a record. Without one every live object under its own id is ours, with no written fields.
+    pub recorded: bool,
+    /// Why what is no longer declared goes: pruned, or destroyed with everything else.
+    pub reason: Reason,
+    pub claims: &'a HashMap<Key, Claim>,
+    /// How enforced secrets compare, by subject and field.
+    pub enforced: &'a HashMap<usize, BTreeMap<String, SecretComparison>>,
+    /// Declared values of compared secrets, by subject and field.
+    pub compared: &'a HashMap<(usize, String), SecretString>,
+    pub progress: &'a dyn Progress,
+}
+
+/// How many live objects were found to be ours.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub own: u64,
+    pub own_users: u64,
+    /// Under ids that only this owner derives, and not held by the record.
+    pub derived: Vec<Address>,
+}
+
+/// Verdicts so far.
+pub struct Comparer<'a> {
+    known: Known<'a>,
+    standing: HashMap<Address, Standing>,
+    planned: Vec<Option<Planned>>,
+    counts: Counts,
+    done: u64,
+}
+
+impl<'a> Comparer<'a> {
+    pub fn new(known: Known<'a>) -> Self {
+        let planned = known.subjects.iter().map(|_| None).collect();
+        Comparer { known, standing: HashMap::new(), planned, counts: Counts::default(), done: 0 }
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.counts.clone()
+    }
+
+    /// The verdicts on what the run is about, in the order of the subjects. What it only refers to must be there.
+    pub fn into_planned(self) -> Vec<Planned> {
+        let missing = |planned: &Planned| {
+            let outside = planned.references.iter().find(|address| {
+                let context = |subject: &Subject| {
+                    subject.context && subject.desired.as_ref().is_some_and(|found| found.address == **address)
+                };
+                self.known.subjects.iter().any(context)
+                    && !self.standing.get(address).is_some_and(|standing| standing.live)
+            });
+            outside.cloned()
+        };
+        let has_context = self.known.subjects.iter().any(|subject| subject.context);
+        let missing_of: Vec<Option<Address>> = match has_context {
+            true => self.planned.iter().map(|planned| planned.as_ref().and_then(missing)).collect(),
+            false => Vec::new(),
+        };
+        let mut planned = Vec::with_capacity(self.planned.len());
+        for (index, verdict) in self.planned.into_iter().enumerate() {
+            let Some(mut verdict) = verdict else { continue };
+            if self.known.subjects.get(index).is_none_or(|subject| subject.context) {
+                continue;
+            }
+            if let Some(Some(address)) = missing_of.get(index) {
+                verdict.errors.push(outside(&verdict.address, address));
+                verdict.verdict = Verdict::Failed;
+            }
+            planned.push(verdict);
+        }
+        planned
+    }
+
+    fn compare(&mut self, index: usize, found: &Found) -> Option<Planned> {
+        let subject = self.known.subjects.get(index)?;
+        let Some(desired) = &subject.desired else {
+            let entry = subject.entry.as_ref()?;
+            count(&mut self.counts, entry.address.kind, found.live.is_some());
+            return Some(prune_object(entry, found.live.as_ref(), self.known.reason, self.known.context));
+        };
+        let assumed = match &found.live {
+            Some(live) if !self.known.recorded && !found.by_natural_key => {
+                let deletion = desired.policy.deletion(desired.address.kind);
+                Some(Entry::assumed(desired.address.clone(), live, deletion))
+            }
+            _ => None,
+        };
+        let entity_type = match &desired.entity_type {
+            Some(reference) => Some(self.standing(reference)?.id),
+            None => None,
+        };
+        if found.live.is_some() {
+            let held = subject.entry.is_some() || assumed.is_some();
+            count(&mut self.counts, desired.address.kind, held);
+            let derived = !desired.explicit_id && super::declarations::has_id(desired.address.kind);
+            if !held && derived && !found.by_natural_key {
+                self.counts.derived.push(desired.address.clone());
+            }
+        }
+        let observed = Observed {
+            key: found.key.clone(),
+            live: found.live.as_ref(),
+            previous: found.previous.as_ref(),
+            entry: subject.entry.as_ref().or(assumed.as_ref()),
+            claim: found.live.as_ref().and_then(|live| self.known.claims.get(&live.key)),
+            entity_type,
+            secrets: self.known.enforced.get(&index).cloned().unwrap_or_default(),
+        };
+        let mut planned = plan_object(desired, &observed, self.known.context);
+        if !self.known.recorded && matches!(planned.verdict, Verdict::Record(_)) {
+            // Nobody keeps it.
+            planned.verdict = Verdict::Unchanged;
+        }
+        Some(planned)
+    }
+
+    /// What the object refers to failed; its own error says so.
+    fn blocked(&self, index: usize) -> Option<Planned> {
+        let subject = self.known.subjects.get(index)?;
+        let address = match (&subject.desired, &subject.entry) {
+            (Some(desired), _) => desired.address.clone(),
+            (None, Some(entry)) => entry.address.clone(),
+            (None, None) => return None,
+        };
+        let recorded = subject.entry.as_ref().map(|entry| entry.key.clone());
+        let own = subject.desired.as_ref().and_then(|desired| match desired.key {
+            KeyReference::Id(id) => Some(Key::Id(id)),
+            _ => None,
+        });
+        // Of a pair that cannot be named; nothing else has this id.
+        let none = || Key::Id(Uuid::new_v5(&Uuid::nil(), address.to_string().as_bytes()));
+        let mut planned = Planned::new(address.clone(), own.or(recorded).unwrap_or_else(none));
+        planned.verdict = Verdict::Failed;
+        Some(planned)
+    }
+}
+
+impl Sink for Comparer<'_> {
+    fn take(&mut self, index: usize, observation: Observation) {
+        let planned = match observation {
+            Observation::Found(found) => {
+                let planned = self.compare(index, &found).or_else(|| self.blocked(index));
+                if let Some(planned) = &planned {
+                    note_standing(&mut self.standing, planned, &found);
+                }
+                planned
+            }
+            Observation::Failed(errors) => self.blocked(index).map(|planned| Planned { errors, ..planned }),
+        };
+        if let Some(place) = self.planned.get_mut(index) {
+            *place = planned;
+        }
+        self.done += 1;
+        self.known.progress.observed(self.done, self.known.subjects.len() as u64);
+    }
+
+    fn standing(&self, reference: &ObjectRef) -> Option<Standing> {
+        match reference {
+            // References by id were looked up before.
+            ObjectRef::Id(id) => Some(Standing { id: *id, live: true }),
+            ObjectRef::Declared(address) => self.standing.get(address).copied(),
+        }
+    }
+
+    fn secret(&self, index: usize, field: &str) -> Option<SecretString> {
+        self.known.compared.get(&(index, field.to_owned())).cloned()
+    }
+}
+
+fn count(counts: &mut Counts, kind: Kind, ours: bool) {
+    counts.own += u64::from(ours);
+    counts.own_users += u64::from(ours && kind == Kind::User);
+}
+
+/// Where the object stands for what refers to it: a failed one has its own error and must not make more.
+fn note_standing(standing: &mut HashMap<Address, Standing>, planned: &Planned, found: &Found) {
+    let Some(id) = planned.key.id() else { return };
+    let is_created = planned.change().is_some_and(|change| change.action == Action::Create);
+    let live = found.live.is_some() && !is_created;
+    standing.insert(planned.address.clone(), Standing { id, live });
+}
+
+fn outside(address: &Address, reference: &Address) -> Problem {
+    let message = format!("{address} refers to {reference}, which does not exist yet and is not in this run");
+    let hint = format!("add --target {reference}, or leave the selection out");
+    Problem::error("reference-outside-selection", message, hint).of(address)
+}

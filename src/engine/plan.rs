@@ -1,0 +1,335 @@
+//! The pipeline up to the plan: load → resolve → observe → diff → plan → guard. It reads and never writes; the same
+//! function plans a whole input for the command and one object for the operator.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Mutex;
+
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use crate::manifest::Object;
+use crate::model::{Address, Adoption, Kind, Owner};
+use crate::reconcile::{
+    Claim, Desired, Facts, Key, Limits, Plan, PlanContext, Planned, Problem, Reason,
+    SecretComparison, SecretUse, assemble, assess, bulk_create, guard, needs,
+};
+
+use super::catalogue::Catalogue;
+use super::compare::{Comparer, Counts, Known};
+use super::declarations::Declarations;
+use super::error::Error;
+use super::facts::Looking;
+use super::keys::{RunnerKeys, SecretOf};
+use super::lookup::look_up;
+use super::lower::{Context, lower};
+use super::observe::{Observer, Subject};
+use super::progress::Progress;
+use super::record::{Entries, Loaded, Record};
+use super::references::Needs;
+use super::secrets::{SecretResolver, SecretValues, describe};
+use super::select::Selection;
+use super::session::Session;
+
+/// What is asked of a plan.
+#[derive(Clone, Debug, Default)]
+pub struct PlanOptions {
+    pub selection: Selection,
+    /// Plan the deletion of what the record holds and the manifests do not.
+    pub prune: bool,
+    /// `fusionkeep adopt`: instead of each object's own policy.
+    pub adoption: Option<Adoption>,
+    /// `fusionkeep adopt --from-owner`.
+    pub take_from: Option<Owner>,
+    /// Delete everything that the record holds; nothing is declared then.
+    pub destroy: bool,
+    /// How many users one import takes.
+    pub import_batch: Option<u32>,
+    pub limits: Limits,
+}
+
+/// Where a plan gets what it needs.
+#[derive(Clone, Copy)]
+pub struct Sources<'a> {
+    pub session: &'a Session,
+    /// The record as it was read, and where it stands. Without one a run holds as ours every live object under its
+    /// derived or declared id.
+    pub record: Option<(&'a Loaded, &'a dyn Record)>,
+    pub keys: Option<&'a RunnerKeys>,
+    pub secrets: &'a dyn SecretResolver,
+    pub progress: &'a dyn Progress,
+}
+
+/// Plans these objects. Errors of single objects stand in the plan.
+///
+/// # Errors
+/// Nothing can be planned: the server cannot be read, or the record is lost.
+pub async fn plan(
+    sources: Sources<'_>,
+    objects: &[Object],
+    options: &PlanOptions,
+) -> Result<Plan, Error> {
+    let session = sources.session;
+    let planning = Planning {
+        sources,
+        options,
+        catalogue: Catalogue::new(session.client().clone()),
+        context: PlanContext {
+            owner: session.owner().clone(),
+            tenant_id: session.tenant_id(),
+            server_version: session.version().major_minor(),
+            prune: options.prune,
+            adoption: options.adoption,
+            take_from: options.take_from.clone(),
+        },
+    };
+    let (subjects, problems) = planning.resolve(objects).await?;
+    let (planned, counts) = planning.observe(&subjects).await?;
+    let mut plan = assemble(session.target().clone(), session.owner().clone(), planned);
+    plan.errors.extend(problems);
+    if let Some(batch) = options.import_batch {
+        bulk_create(&mut plan, batch);
+    }
+    planning.judge(plan, &subjects, counts).await
+}
+
+struct Planning<'a> {
+    sources: Sources<'a>,
+    options: &'a PlanOptions,
+    catalogue: Catalogue,
+    context: PlanContext,
+}
+
+/// What is known of secrets before anything is compared. Values live here and nowhere else.
+#[derive(Default)]
+struct Seen {
+    enforced: HashMap<usize, BTreeMap<String, SecretComparison>>,
+    compared: HashMap<(usize, String), SecretString>,
+    pending: HashMap<usize, SecretString>,
+}
+
+impl Planning<'_> {
+    fn entries(&self) -> Option<&Entries> {
+        self.sources.record.map(|(loaded, _)| &loaded.entries)
+    }
+
+    /// Declarations to subjects: references looked up, what the record holds besides added.
+    async fn resolve(&self, objects: &[Object]) -> Result<(Vec<Subject>, Vec<Problem>), Error> {
+        let entries = self.entries();
+        let recorded = |address: &Address| entries?.by_address(address)?.key.id();
+        let session = self.sources.session;
+        let declarations = Declarations::new(objects, session.owner(), session.tenant_id(), recorded);
+        let selected: Vec<&Object> = match self.options.selection.is_everything() {
+            true => objects.iter().collect(),
+            false => with_references(objects, &self.options.selection),
+        };
+        let needed = Needs::of(selected.iter().copied(), &declarations);
+        let references = look_up(session.client(), &self.catalogue, &needed).await?;
+        let mut subjects = Vec::with_capacity(selected.len());
+        let mut problems = Vec::new();
+        for object in selected {
+            let context = Context { declarations: &declarations, references: &references };
+            match lower(object, context) {
+                Ok(desired) => subjects.push(Subject {
+                    entry: self.entry_of(&desired).cloned(),
+                    context: !self.options.selection.selects(object),
+                    desired: Some(desired),
+                }),
+                Err(found) => problems.extend(found),
+            }
+        }
+        subjects.extend(self.no_longer_declared(objects));
+        Ok((subjects, problems))
+    }
+
+    /// What the record holds under the address, else under the one that the object had before.
+    fn entry_of(&self, desired: &Desired) -> Option<&crate::reconcile::Entry> {
+        let entries = self.entries()?;
+        let former = || desired.moved_from.as_ref().and_then(|former| entries.by_address(former));
+        entries.by_address(&desired.address).or_else(former)
+    }
+
+    /// Entries that no declaration of the whole input speaks of. A selection by labels leaves them alone, for the
+    /// record holds no labels.
+    fn no_longer_declared(&self, objects: &[Object]) -> Vec<Subject> {
+        let Some(entries) = self.entries() else { return Vec::new() };
+        if self.options.selection.labels.is_some() {
+            return Vec::new();
+        }
+        let declared: HashSet<&Address> = objects
+            .iter()
+            .flat_map(|object| std::iter::once(&object.address).chain(object.moved_from.as_ref()))
+            .collect();
+        entries
+            .iter()
+            .filter(|entry| !declared.contains(&entry.address))
+            .filter(|entry| self.options.selection.selects_address(&entry.address))
+            .map(|entry| Subject { desired: None, entry: Some(entry.clone()), context: false })
+            .collect()
+    }
+
+    async fn observe(&self, subjects: &[Subject]) -> Result<(Vec<Planned>, Counts), Error> {
+        let seen = self.secrets(subjects).await;
+        let claims = self.claims(subjects).await?;
+        let held: HashSet<Key> =
+            self.entries().into_iter().flat_map(Entries::iter).map(|entry| entry.key.clone()).collect();
+        let sink = Mutex::new(Comparer::new(Known {
+            subjects,
+            context: &self.context,
+            recorded: self.sources.record.is_some(),
+            reason: if self.options.destroy { Reason::Destroy } else { Reason::Pruned },
+            claims: &claims,
+            enforced: &seen.enforced,
+            compared: &seen.compared,
+            progress: self.sources.progress,
+        }));
+        let observer = Observer {
+            client: self.sources.session.client(),
+            catalogue: &self.catalogue,
+            version: self.sources.session.version(),
+            subjects,
+            pending: &seen.pending,
+            held: &held,
+            sink: &sink,
+        };
+        observer.run().await?;
+        let comparer = sink.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let counts = comparer.counts();
+        Ok((comparer.into_planned(), counts))
+    }
+
+    /// Other owners' claims on what our record does not hold. Keys are known before anything is read, but for what
+    /// is found by name; that is asked for when it is to be taken over.
+    async fn claims(&self, subjects: &[Subject]) -> Result<HashMap<Key, Claim>, Error> {
+        let Some((_, record)) = self.sources.record else { return Ok(HashMap::new()) };
+        let ids: HashMap<&Address, Uuid> = subjects
+            .iter()
+            .filter_map(|subject| subject.desired.as_ref())
+            .filter_map(|desired| Some((&desired.address, desired.key.resolve(&|_| None)?.id()?)))
+            .collect();
+        let id = |address: &Address| ids.get(address).copied();
+        let new = subjects.iter().filter(|subject| subject.entry.is_none() && !subject.context);
+        let keys: BTreeSet<Key> =
+            new.filter_map(|subject| subject.desired.as_ref()?.key.resolve(&id)).collect();
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let claims = record.claims(&keys).await?;
+        Ok(claims.into_iter().map(|claim| (claim.key.clone(), claim)).collect())
+    }
+
+    /// Values that comparing needs, as far as they can be read: a plan needs none and says what it could not see.
+    async fn secrets(&self, subjects: &[Subject]) -> Seen {
+        let mut seen = Seen::default();
+        let mut values = SecretValues::default();
+        for (index, subject) in subjects.iter().enumerate() {
+            let Some(desired) = &subject.desired else { continue };
+            if let Some(id) = &desired.pending_link {
+                seen.pending.insert(index, SecretString::from(id.clone()));
+            }
+            for secret in &desired.secrets {
+                let needed = match secret.usage {
+                    SecretUse::Compared => true,
+                    SecretUse::Enforced => self.sources.record.is_some(),
+                    SecretUse::Initial => secret.field == "pendingIdPLinkId",
+                };
+                if !needed {
+                    continue;
+                }
+                let namespace = &desired.address.namespace;
+                let loaded = values.load(self.sources.secrets, namespace, &secret.source, false).await;
+                if let Err(error) = &loaded {
+                    tracing::debug!(address = %desired.address, source = describe(&secret.source), %error,
+                        "a secret cannot be seen");
+                }
+                let value = loaded.ok();
+                match (secret.usage, value) {
+                    (SecretUse::Enforced, value) => {
+                        let comparison = self.compare_enforced(subject, &secret.field, value.as_ref());
+                        seen.enforced.entry(index).or_default().insert(secret.field.clone(), comparison);
+                    }
+                    (SecretUse::Compared, Some(value)) => {
+                        seen.compared.insert((index, secret.field.clone()), value);
+                    }
+                    (SecretUse::Initial, Some(value)) => {
+                        seen.pending.insert(index, value);
+                    }
+                    (_, None) => {}
+                }
+            }
+        }
+        seen
+    }
+
+    fn compare_enforced(
+        &self,
+        subject: &Subject,
+        field: &str,
+        value: Option<&SecretString>,
+    ) -> SecretComparison {
+        let Some(entry) = &subject.entry else { return SecretComparison::NeverSent };
+        let Some(sent) = entry.secrets.get(field) else { return SecretComparison::NeverSent };
+        let (Some(recorded), Some(keys)) = (&sent.fingerprint, self.sources.keys) else {
+            return SecretComparison::NoKey;
+        };
+        let Some(value) = value else { return SecretComparison::NoValue };
+        let of = SecretOf { kind: entry.address.kind, key: &entry.key, field };
+        keys.compare(recorded, of, value.expose_secret().as_bytes())
+    }
+
+    /// Risks and guards, with the facts that they ask for.
+    async fn judge(&self, mut plan: Plan, subjects: &[Subject], counts: Counts) -> Result<Plan, Error> {
+        if let (Some((loaded, _)), None) = (self.sources.record, self.options.adoption) {
+            loaded.refuse_if_lost(&counts.derived)?;
+        }
+        let session = self.sources.session;
+        let mut facts = self.owned(subjects, counts);
+        let needs = needs(&plan);
+        let own: HashSet<Uuid> = match self.entries() {
+            Some(entries) => entries.of_kind(Kind::Entity).filter_map(|entry| entry.key.id()).collect(),
+            None => subjects
+                .iter()
+                .filter(|subject| subject.kind() == Kind::Entity)
+                .filter_map(|subject| subject.desired.as_ref()?.key.resolve(&|_| None)?.id())
+                .collect(),
+        };
+        let looking = Looking { session, catalogue: &self.catalogue, own: &own };
+        looking.answer(&needs, &mut facts).await?;
+        assess(&mut plan, &facts);
+        let refused = guard(&plan, &facts, &self.options.limits);
+        plan.errors.extend(refused);
+        Ok(plan)
+    }
+
+    fn owned(&self, subjects: &[Subject], counts: Counts) -> Facts {
+        let now = self.sources.session.client().server_now().unwrap_or_else(jiff::Timestamp::now);
+        let mut facts = Facts { now: now.as_millisecond(), ..Facts::default() };
+        match self.entries() {
+            Some(entries) => {
+                let owned = || entries.iter().filter(|entry| entry.counts_as_owned());
+                facts.owned = owned().count() as u64;
+                facts.owned_users = owned().filter(|entry| entry.address.kind == Kind::User).count() as u64;
+            }
+            None => {
+                facts.owned = counts.own;
+                facts.owned_users = counts.own_users;
+            }
+        }
+        debug_assert!(counts.own <= subjects.len() as u64);
+        facts
+    }
+}
+
+/// The selected objects and, however far, the declared ones that they refer to.
+fn with_references<'a>(objects: &'a [Object], selection: &Selection) -> Vec<&'a Object> {
+    let by_address: HashMap<&Address, &Object> =
+        objects.iter().map(|object| (&object.address, object)).collect();
+    let mut wanted: HashSet<&Address> = HashSet::new();
+    let mut next: Vec<&Object> = objects.iter().filter(|object| selection.selects(object)).collect();
+    while let Some(object) = next.pop() {
+        if wanted.insert(&object.address) {
+            let references = super::references::declared(object);
+            next.extend(references.iter().filter_map(|address| by_address.get(address).copied()));
+        }
+    }
+    objects.iter().filter(|object| wanted.contains(&object.address)).collect()
+}
