@@ -63,7 +63,8 @@ impl<'a> Comparer<'a> {
         let missing = |planned: &Planned| {
             let outside = planned.references.iter().find(|address| {
                 let context = |subject: &Subject| {
-                    subject.context && subject.desired.as_ref().is_some_and(|found| found.address == **address)
+                    subject.context
+                        && subject.desired.as_ref().is_some_and(|found| found.address == **address)
                 };
                 self.known.subjects.iter().any(context)
                     && !self.standing.get(address).is_some_and(|standing| standing.live)

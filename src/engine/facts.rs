@@ -64,7 +64,8 @@ impl Looking<'_> {
             facts.foreign_entities.insert(*id, foreign as u64);
         }
         for (id, name) in &needs.permissions {
-            let grants = self.grants_naming(entities.get(id).map(Vec::as_slice).unwrap_or_default(), name).await?;
+            let grants =
+                self.grants_naming(entities.get(id).map(Vec::as_slice).unwrap_or_default(), name).await?;
             facts.permission_grants.insert((*id, name.clone()), grants);
         }
         for key in &needs.cascades {

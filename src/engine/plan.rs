@@ -10,8 +10,8 @@ use uuid::Uuid;
 use crate::manifest::Object;
 use crate::model::{Address, Adoption, Kind, Owner};
 use crate::reconcile::{
-    Claim, Desired, Facts, Key, Limits, Plan, PlanContext, Planned, Problem, Reason,
-    SecretComparison, SecretUse, assemble, assess, bulk_create, guard, needs,
+    Claim, Desired, Facts, Key, Limits, Plan, PlanContext, Planned, Problem, Reason, SecretComparison,
+    SecretUse, assemble, assess, bulk_create, guard, needs,
 };
 
 use super::catalogue::Catalogue;
@@ -63,11 +63,7 @@ pub struct Sources<'a> {
 ///
 /// # Errors
 /// Nothing can be planned: the server cannot be read, or the record is lost.
-pub async fn plan(
-    sources: Sources<'_>,
-    objects: &[Object],
-    options: &PlanOptions,
-) -> Result<Plan, Error> {
+pub async fn plan(sources: Sources<'_>, objects: &[Object], options: &PlanOptions) -> Result<Plan, Error> {
     let session = sources.session;
     let planning = Planning {
         sources,

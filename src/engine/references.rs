@@ -113,9 +113,8 @@ impl Needs {
 /// The declared objects that an object refers to by name.
 pub fn declared(object: &Object) -> Vec<Address> {
     let namespace = &object.address.namespace;
-    let address = |kind: Kind, name: &Option<String>| {
-        name.as_ref().map(|name| Address::new(kind, namespace, name))
-    };
+    let address =
+        |kind: Kind, name: &Option<String>| name.as_ref().map(|name| Address::new(kind, namespace, name));
     let references = match &object.spec {
         Spec::Entity(spec) => vec![address(Kind::EntityType, &spec.entity_type.name)],
         Spec::EntityGrant(spec) => vec![

@@ -1,5 +1,7 @@
 //! The engine against a sandbox, over real HTTP: manifests as values, plan, apply, and what the server was asked.
 
+#![allow(dead_code)]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -41,7 +43,13 @@ impl World {
     }
 
     pub fn sources(&self) -> Sources<'_> {
-        Sources { session: &self.session, record: None, keys: None, secrets: &self.secrets, progress: &Silent }
+        Sources {
+            session: &self.session,
+            record: None,
+            keys: None,
+            secrets: &self.secrets,
+            progress: &Silent,
+        }
     }
 
     pub async fn plan(&self, objects: &[Object]) -> Plan {

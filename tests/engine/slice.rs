@@ -11,11 +11,14 @@ async fn a_user_is_created_once_and_then_unchanged() {
     let world = World::new().await;
     world.application("Hooli Chat", &["user", "admin"]).await;
     let richard = |first: &str, roles: &[&str]| {
-        user("richard", json!({
-            "email": "Richard@PiedPiper.com", "firstName": first, "data": {"team": "compression"},
-            "registrations": [{"application": {"name": "Hooli Chat"}, "roles": roles}],
-            "initial": {"password": {"fromEnv": "FUSIONKEEP_SECRET_R"}, "passwordChangeRequired": true},
-        }))
+        user(
+            "richard",
+            json!({
+                "email": "Richard@PiedPiper.com", "firstName": first, "data": {"team": "compression"},
+                "registrations": [{"application": {"name": "Hooli Chat"}, "roles": roles}],
+                "initial": {"password": {"fromEnv": "FUSIONKEEP_SECRET_R"}, "passwordChangeRequired": true},
+            }),
+        )
     };
     let first = [richard("Richard", &["user"])];
     let plan = world.converge(&first).await;
@@ -33,18 +36,38 @@ async fn every_kind_goes_once_around() {
     world.identity_provider("Google Work").await;
     let objects = |level: &str| {
         vec![
-            object(Kind::EntityType, "company", json!({"name": "Company", "data": {"level": level},
-                "permissions": [{"name": "read", "isDefault": true}, {"name": "write", "description": level}]})),
-            object(Kind::Lambda, "claims", json!({"name": "Claims", "type": "JWTPopulate",
-                "body": format!("function populate(jwt) {{ jwt.level = '{level}'; }}")})),
+            object(
+                Kind::EntityType,
+                "company",
+                json!({"name": "Company", "data": {"level": level},
+                "permissions": [{"name": "read", "isDefault": true}, {"name": "write", "description": level}]}),
+            ),
+            object(
+                Kind::Lambda,
+                "claims",
+                json!({"name": "Claims", "type": "JWTPopulate",
+                "body": format!("function populate(jwt) {{ jwt.level = '{level}'; }}")}),
+            ),
             user("richard", json!({"username": "richard", "lastName": level, "verified": true})),
-            object(Kind::Entity, "raviga", json!({"name": "Raviga", "type": {"name": "company"},
-                "clientSecret": {"fromEnv": "FUSIONKEEP_SECRET_E"}, "data": {"level": level}})),
-            object(Kind::EntityGrant, "richard-raviga", json!({"entity": {"name": "raviga"},
-                "user": {"name": "richard"}, "permissions": ["write", "read"], "data": {"level": level}})),
-            object(Kind::IdentityProviderLink, "richard-google", json!({
+            object(
+                Kind::Entity,
+                "raviga",
+                json!({"name": "Raviga", "type": {"name": "company"},
+                "clientSecret": {"fromEnv": "FUSIONKEEP_SECRET_E"}, "data": {"level": level}}),
+            ),
+            object(
+                Kind::EntityGrant,
+                "richard-raviga",
+                json!({"entity": {"name": "raviga"},
+                "user": {"name": "richard"}, "permissions": ["write", "read"], "data": {"level": level}}),
+            ),
+            object(
+                Kind::IdentityProviderLink,
+                "richard-google",
+                json!({
                 "identityProvider": {"name": "Google Work"}, "user": {"name": "richard"},
-                "identityProviderUserId": "1076915", "initial": {"displayName": "R"}})),
+                "identityProviderUserId": "1076915", "initial": {"displayName": "R"}}),
+            ),
         ]
     };
     let plan = world.converge(&objects("one")).await;

@@ -6,9 +6,7 @@ use secrecy::ExposeSecret;
 
 use crate::fusionauth::{self, ErrorKind};
 use crate::model::Kind;
-use crate::reconcile::{
-    Call, Change, Live, Problem, Purpose, RecordUpdate, stale,
-};
+use crate::reconcile::{Call, Change, Live, Problem, Purpose, RecordUpdate, stale};
 
 use super::super::keys::SecretOf;
 use super::super::reread::{reread_all, reread_one};
@@ -147,8 +145,7 @@ impl Run<'_> {
             };
             let value = self.apply.secrets.get(&change.address.namespace, &slot.source);
             let of = SecretOf { kind: change.kind(), key: &entry.key, field };
-            sent.fingerprint =
-                value.and_then(|value| keys.fingerprint(of, value.expose_secret().as_bytes()));
+            sent.fingerprint = value.and_then(|value| keys.fingerprint(of, value.expose_secret().as_bytes()));
         }
         update
     }
@@ -193,4 +190,3 @@ fn told(change: &Change, error: &fusionauth::Error) -> Problem {
     let problem = Problem::error(code, error.to_string(), "").of(&change.address);
     Problem { hint: error.hint(), ..problem }
 }
-

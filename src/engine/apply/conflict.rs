@@ -32,7 +32,8 @@ impl Run<'_> {
             _ => name.clone(),
         };
         let message = format!("{what} is held by the live {kind} {}{state}", holder.id);
-        let hint = "set policy.adoption to Match or Override to take that object over, or change the declaration";
+        let hint =
+            "set policy.adoption to Match or Override to take that object over, or change the declaration";
         Some(Problem::error("adoption-conflict", message, hint).of(&change.address))
     }
 
@@ -97,11 +98,7 @@ impl Run<'_> {
     }
 }
 
-async fn by_id(
-    client: &crate::fusionauth::Client,
-    kind: Kind,
-    id: Uuid,
-) -> Result<Option<Object>, Error> {
+async fn by_id(client: &crate::fusionauth::Client, kind: Kind, id: Uuid) -> Result<Option<Object>, Error> {
     match kind {
         Kind::User => client.user(id).await,
         Kind::Entity => client.entity(id).await,

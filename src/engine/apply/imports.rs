@@ -66,11 +66,8 @@ impl Run<'_> {
     pub(super) async fn import_one(&self, change: &Change, ready: &fusionauth::Call) -> Result<(), Error> {
         let mut repeated = false;
         loop {
-            let result = if repeated {
-                self.client.execute(ready).await.map(drop)
-            } else {
-                self.execute(ready).await
-            };
+            let result =
+                if repeated { self.client.execute(ready).await.map(drop) } else { self.execute(ready).await };
             let Err(error) = result else { return Ok(()) };
             let ids: Vec<Uuid> = change.key.id().into_iter().collect();
             if !error.outcome_unknown() {

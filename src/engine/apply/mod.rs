@@ -100,7 +100,8 @@ impl<'a> Apply<'a> {
     /// # Errors
     /// Nothing was written: the plan has errors, is stale, or the record cannot be written.
     pub async fn run(self) -> Result<Outcome, Error> {
-        if let Some(blame) = self.plan.errors.iter().map(|problem| problem.blame).min_by_key(|b| *b == Blame::Guard)
+        if let Some(blame) =
+            self.plan.errors.iter().map(|problem| problem.blame).min_by_key(|b| *b == Blame::Guard)
         {
             return Err(Error::PlanHasErrors(blame));
         }
@@ -166,14 +167,17 @@ impl<'a> Run<'a> {
             }
             _ => None,
         };
-        let claimed = self.plan().changes.iter().filter_map(|change| change.intent().or_else(|| adopted(change)));
+        let claimed =
+            self.plan().changes.iter().filter_map(|change| change.intent().or_else(|| adopted(change)));
         let entries: Vec<Entry> = claimed.filter(|entry| known.by_key(&entry.key).is_none()).collect();
         if entries.is_empty() {
             return Ok(());
         }
         for claim in record.intend(entries).await? {
-            let held = |change: &&Change| matches!(&change.record,
-                RecordUpdate::Put { entry, .. } if entry.key == claim.key);
+            let held = |change: &&Change| {
+                matches!(&change.record,
+                RecordUpdate::Put { entry, .. } if entry.key == claim.key)
+            };
             for change in self.plan().changes.iter().filter(held) {
                 let message = format!("the object is claimed by the owner \"{}\"", claim.owner);
                 let hint = format!("`fusionkeep adopt --from-owner {}` takes it over", claim.owner);
@@ -297,7 +301,8 @@ impl<'a> Run<'a> {
         for blocked in blocked {
             if let Some(outcome) = outcomes.get_mut(blocked) {
                 let message = format!("{} failed, which it depends on", cause.address);
-                let problem = Problem::error("blocked", message, "it follows in the next run, once that is mended");
+                let problem =
+                    Problem::error("blocked", message, "it follows in the next run, once that is mended");
                 outcome.status = Status::Blocked;
                 outcome.problem = Some(problem.of(&outcome.address));
             }
@@ -315,7 +320,11 @@ impl<'a> Run<'a> {
             Ok(()) => Vec::new(),
             Err(error) => {
                 let hint = error.hint().unwrap_or_else(|| "run again".to_owned());
-                vec![Problem::error("record-not-written", format!("what was done is not recorded: {error}"), hint)]
+                vec![Problem::error(
+                    "record-not-written",
+                    format!("what was done is not recorded: {error}"),
+                    hint,
+                )]
             }
         }
     }

@@ -162,12 +162,12 @@ fn grant(purpose: Purpose, entity: Uuid, call: &Call) -> Option<fusionauth::Call
     match purpose {
         Purpose::Grant => {
             let body = call.body.clone()?;
-            let grantee = match (id_in(body.get("grant")?, "userId"), id_in(body.get("grant")?, "recipientEntityId"))
-            {
-                (Some(user), None) => grants::Grantee::User(user),
-                (None, Some(entity)) => grants::Grantee::Entity(entity),
-                _ => return None,
-            };
+            let grantee =
+                match (id_in(body.get("grant")?, "userId"), id_in(body.get("grant")?, "recipientEntityId")) {
+                    (Some(user), None) => grants::Grantee::User(user),
+                    (None, Some(entity)) => grants::Grantee::Entity(entity),
+                    _ => return None,
+                };
             Some(grants::upsert(entity, grantee, body))
         }
         Purpose::Delete => {
@@ -189,7 +189,8 @@ fn link(change: &Change, purpose: Purpose, call: &Call) -> Option<fusionauth::Ca
             let Key::Link { identity_provider, identity_provider_user_id, user } = &change.key else {
                 return None;
             };
-            let plain = call.body.as_ref().and_then(|body| body.get("pendingIdPLinkId")).and_then(Value::as_str);
+            let plain =
+                call.body.as_ref().and_then(|body| body.get("pendingIdPLinkId")).and_then(Value::as_str);
             let id = SecretString::from(plain.unwrap_or_default());
             Some(links::complete(id, *user, *identity_provider, identity_provider_user_id))
         }

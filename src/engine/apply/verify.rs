@@ -9,8 +9,8 @@ use crate::reconcile::{
 };
 
 use super::super::reread::reread_all;
-use super::change::CallError;
 use super::Run;
+use super::change::CallError;
 
 /// What reading a change's object again showed.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,7 +66,9 @@ impl Run<'_> {
         outcome.notes.push("the e-mail change waits for its verification".to_owned());
         let after = change.fields.iter().find(|field| field.path == "email").map(|field| &field.after);
         let (Some(Shown::Value(after)), Some(record)) = (after, self.apply.record) else { return };
-        if let RecordUpdate::Put { mut entry, replaces } = self.with_fingerprints(change, change.record.clone()) {
+        if let RecordUpdate::Put { mut entry, replaces } =
+            self.with_fingerprints(change, change.record.clone())
+        {
             entry.pending_email = Some(digest(after));
             record.update(RecordUpdate::Put { entry, replaces });
         }
@@ -75,7 +77,9 @@ impl Run<'_> {
     async fn repeat(&self, lost: Vec<(usize, Vec<String>)>, outcomes: &mut [ChangeOutcome]) {
         let mut repeated: Vec<(usize, &Change)> = Vec::new();
         for (index, paths) in lost {
-            let (Some(change), Some(outcome)) = (self.change(index), outcomes.get_mut(index)) else { continue };
+            let (Some(change), Some(outcome)) = (self.change(index), outcomes.get_mut(index)) else {
+                continue;
+            };
             if self.is_ending() {
                 outcome.status = Status::Failed;
                 outcome.problem = Some(lost_problem(change, &paths));
@@ -87,7 +91,8 @@ impl Run<'_> {
                 Err(CallError::Api(error)) => self.fail(outcome, self.failed(change, &error).await),
                 Err(CallError::Malformed(error)) => {
                     outcome.status = Status::Failed;
-                    outcome.problem = Some(Problem::error("malformed-plan", error.to_string(), "").of(&change.address));
+                    outcome.problem =
+                        Some(Problem::error("malformed-plan", error.to_string(), "").of(&change.address));
                 }
             }
         }
@@ -120,7 +125,8 @@ impl Run<'_> {
 
 fn lost_problem(change: &Change, paths: &[String]) -> Problem {
     let message = format!("written, but not there when it was read again: {}", paths.join(", "));
-    Problem::error("lost-write", message, "something else writes the same object; run again").of(&change.address)
+    Problem::error("lost-write", message, "something else writes the same object; run again")
+        .of(&change.address)
 }
 
 fn keys_of(change: &Change) -> impl Iterator<Item = (Kind, crate::reconcile::Key)> {
@@ -137,7 +143,8 @@ fn seen(change: &Change, live: Option<&Live>) -> Seen {
         (Some(_), _) if gone => Seen::Lost(vec!["the deletion".to_owned()]),
         (Some(live), _) => {
             let paths = unmet(change, live);
-            let email_alone = change.kind() == Kind::User && change.action != Action::Create && paths == ["email"];
+            let email_alone =
+                change.kind() == Kind::User && change.action != Action::Create && paths == ["email"];
             match paths.is_empty() {
                 true => Seen::AsWritten,
                 false if email_alone => Seen::EmailPending,
