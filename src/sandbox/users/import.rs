@@ -1,5 +1,6 @@
 //! `POST /api/user/import`: many users at once, with fields that nothing else can set.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::Deserialize;
@@ -13,7 +14,7 @@ use super::super::reply::{Errors, Outcome, Reply, field_error, general_error};
 use super::super::store::{Object, State, Table, Transaction, uuid_at};
 use super::create::{check_memberships, require_name, store_memberships};
 use super::effects::Effects;
-use super::input::{Input, Reader, RegistrationInput};
+use super::input::{Input, Membership, Names, Reader, RegistrationInput};
 use super::model::{Identity, Reason, Registration, User};
 use super::names;
 use super::registration::{check_roles, new_registration};
@@ -39,47 +40,68 @@ pub fn import(call: &Call<'_>) -> Outcome {
     if body.users.is_empty() {
         return Err(field_error("empty", "users", "You must specify at least one user."));
     }
-    let validate = body.validate_db_constraints == Some(true);
-    let mut batch = Batch { call, body: &body, tenants: HashMap::new(), applications: HashMap::new() };
-    // Everything that can be checked alone is, and passwords are hashed, before anyone is kept out.
-    let mut errors = Errors::new();
-    let mut rows = Vec::with_capacity(body.users.len());
-    {
-        let state = call.read();
-        for (place, raw) in body.users.iter().enumerate() {
-            if let Some(row) = batch.read(&state, raw, place, &mut errors)? {
-                rows.push(row);
-            }
-        }
-    }
-    errors.check()?;
+    let mut batch = Batch { call, hashes: hashes(call, &body)?, applications: HashMap::new() };
     let mut tx = call.write();
     let mut errors = Errors::new();
-    let mut effects = Effects::default();
-    for row in &rows {
-        insert(&mut tx, row, validate, &mut errors)?;
+    let mut duplicates = Errors::new();
+    for (place, raw) in body.users.iter().enumerate() {
+        // One user at a time, so that no tree and no list of 100,000 stands beside the store.
+        if let Some((user, memberships)) = batch.read(&tx, raw, place, &mut errors)? {
+            insert(&mut tx, &user, &memberships, place, &mut duplicates)?;
+        }
     }
+    // A duplicate is a 500, unless the request wants duplicates validated (wire notes §4).
+    if errors.is_empty() && !duplicates.is_empty() && body.validate_db_constraints != Some(true) {
+        return Err(Reply::empty(500));
+    }
+    errors.extend(duplicates);
     errors.check()?;
-    if let Some(first) = rows.first() {
-        let total = rows.len();
-        effects.event(&tx, "user.bulk.create", first.user.tenant_id, || serde_json::json!({"total": total}));
-    }
+    let mut effects = Effects::default();
+    let tenant = call.tenant.or_else(|| call.only_tenant(&tx).ok()).unwrap_or_default();
+    effects.event(&tx, "user.bulk.create", tenant, || serde_json::json!({"total": body.users.len()}));
     tx.commit()?;
     effects.record(call);
     Ok(Reply::empty(200))
 }
 
-/// A user that is ready to be stored.
-struct Row {
-    at: String,
-    user: User,
-    input: Input,
+/// What decides about the hashing of one user's password.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Plain<'a> {
+    #[serde(borrow, default)]
+    password: Option<Cow<'a, str>>,
+    #[serde(default)]
+    encryption_scheme: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    tenant_id: Option<Uuid>,
+}
+
+/// Hashes plain-text passwords before anyone is kept out, for that is slow: with the request's scheme and factor, or
+/// the tenant's. A user whose password cannot be read here is refused later.
+fn hashes(call: &Call<'_>, body: &Body<'_>) -> Result<HashMap<usize, Hashed>, Reply> {
+    let mut out = HashMap::new();
+    for (place, raw) in body.users.iter().enumerate().filter(|(_, raw)| raw.get().contains("\"password\"")) {
+        let Ok(Plain { password: Some(text), encryption_scheme: None, tenant_id }) =
+            serde_json::from_str(raw.get())
+        else {
+            continue;
+        };
+        let settings = {
+            let state = call.read();
+            let own = tenant_id.filter(|_| call.tenant.is_none());
+            call.tenant_for_new(&state, own).map(|tenant| Settings::of(&state, tenant))?
+        };
+        let hashed = settings
+            .hash(&text, body.encryption_scheme.as_deref(), body.factor)
+            .map_err(|error| super::create::password_error(&error, &format!("users[{place}]")))?;
+        out.insert(place, hashed);
+    }
+    Ok(out)
 }
 
 struct Batch<'a> {
     call: &'a Call<'a>,
-    body: &'a Body<'a>,
-    tenants: HashMap<Uuid, Settings>,
+    hashes: HashMap<usize, Hashed>,
     applications: HashMap<(Uuid, Uuid), Option<Application>>,
 }
 
@@ -91,16 +113,15 @@ impl Batch<'_> {
         raw: &RawValue,
         place: usize,
         errors: &mut Errors,
-    ) -> Result<Option<Row>, Reply> {
+    ) -> Result<Option<(User, Vec<Membership>)>, Reply> {
         let at = format!("users[{place}]");
         let Ok(Value::Object(object)) = serde_json::from_str(raw.get()) else {
             return Err(invalid_json(&at, "an object is expected"));
         };
         let tenant = self.tenant(state, &object)?;
-        let settings = self.tenants.entry(tenant).or_insert_with(|| Settings::of(state, tenant)).clone();
         let mut found = Errors::new();
         let mut reader = Reader::new(&object, &at, &mut found).taking_any_email();
-        let input = reader.user(self.call.version(), &[]);
+        let mut input = reader.user(self.call.version(), &[]);
         let given = Given::read(&mut reader);
         require_name(&input, &at, &mut found);
         check_memberships(state, tenant, &input.memberships, &at, &mut found);
@@ -110,9 +131,9 @@ impl Batch<'_> {
             errors.extend(found);
             return Ok(None);
         }
-        let password = self.password(&input, &settings, &at)?;
-        let user = self.user(tenant, &input, &given, password);
-        Ok(Some(Row { at, user, input }))
+        let password = self.password(&input, place, &at)?;
+        let memberships = std::mem::take(&mut input.memberships);
+        Ok(Some((self.user(tenant, input, &given, password), memberships)))
     }
 
     /// The header's or the key's tenant goes before the user's own (users document).
@@ -159,22 +180,20 @@ impl Batch<'_> {
         }
     }
 
-    /// With a scheme of its own the password is a hash already; else it is plain text, hashed with the request's
-    /// scheme and factor or the tenant's.
-    fn password(&self, input: &Input, settings: &Settings, at: &str) -> Result<Option<Hashed>, Reply> {
-        let Some(text) = &input.password else { return Ok(None) };
-        match (&input.encryption_scheme, &input.salt) {
-            (Some(scheme), Some(salt)) => password::pre_hashed(scheme, input.factor, salt, text),
-            _ => settings.hash(text, self.body.encryption_scheme.as_deref(), self.body.factor),
+    /// With a scheme of its own the password is a hash already; else it was plain text and has been hashed.
+    fn password(&mut self, input: &Input, place: usize, at: &str) -> Result<Option<Hashed>, Reply> {
+        match (&input.password, &input.encryption_scheme, &input.salt) {
+            (Some(hash), Some(scheme), Some(salt)) => password::pre_hashed(scheme, input.factor, salt, hash)
+                .map(Some)
+                .map_err(|error| super::create::password_error(&error, at)),
+            _ => Ok(self.hashes.remove(&place)),
         }
-        .map(Some)
-        .map_err(|error| super::create::password_error(&error, at))
     }
 
-    fn user(&mut self, tenant: Uuid, input: &Input, given: &Given, password: Option<Hashed>) -> User {
+    fn user(&self, tenant: Uuid, input: Input, given: &Given, password: Option<Hashed>) -> User {
         let now = self.call.now();
         let since = given.insert_instant.unwrap_or(now);
-        let names = input.names.clone();
+        let names = input.names;
         let identity = |verified: bool, reason: Reason| {
             let mut identity = Identity::new(since, reason);
             if verified {
@@ -194,7 +213,7 @@ impl Batch<'_> {
             email: names.email,
             username: names.username,
             phone_number: names.phone_number,
-            legacy_identifier: input.legacy_identifier.clone(),
+            legacy_identifier: input.legacy_identifier,
             active: given.active,
             insert_instant: since,
             last_update_instant: now,
@@ -206,7 +225,7 @@ impl Batch<'_> {
             password: password.map(Box::new),
             previous_passwords: Vec::new(),
             registrations: self.registrations(tenant, given, now),
-            profile: input.profile.clone(),
+            profile: input.profile,
         }
     }
 
@@ -266,24 +285,32 @@ fn check_hashed(input: &Input, at: &str, errors: &mut Errors) {
     }
 }
 
-/// Stores a row. A duplicate is a 500, unless the request wants duplicates validated (wire notes §4).
-fn insert(tx: &mut Transaction<'_>, row: &Row, validate: bool, errors: &mut Errors) -> Result<(), Reply> {
-    let user = &row.user;
+/// Stores a user, or adds what it collides with.
+fn insert(
+    tx: &mut Transaction<'_>,
+    user: &User,
+    memberships: &[Membership],
+    place: usize,
+    duplicates: &mut Errors,
+) -> Result<(), Reply> {
+    let at = format!("users[{place}]");
     let mut found = Errors::new();
     if tx.contains(Table::USER, user.id) {
         let message = format!("A User with id = [{}] already exists.", user.id);
-        found.field("duplicate", &format!("{}.id", row.at), message);
+        found.field("duplicate", &format!("{at}.id"), message);
     }
-    names::check_free(tx, user.tenant_id, user.id, &row.input.names, &row.at, &mut found);
+    let names = Names {
+        email: user.email.clone(),
+        username: user.username.clone(),
+        phone_number: user.phone_number.clone(),
+    };
+    names::check_free(tx, user.tenant_id, user.id, &names, &at, &mut found);
     let legacy = user.legacy_identifier.as_deref();
-    names::check_legacy_identifier(tx, user.tenant_id, user.id, legacy, &row.at, &mut found);
+    names::check_legacy_identifier(tx, user.tenant_id, user.id, legacy, &at, &mut found);
     if !found.is_empty() {
-        if !validate {
-            return Err(Reply::empty(500));
-        }
-        errors.extend(found);
+        duplicates.extend(found);
         return Ok(());
     }
     user.store(tx)?;
-    store_memberships(tx, user.id, &row.input.memberships)
+    store_memberships(tx, user.id, memberships)
 }
