@@ -568,3 +568,22 @@ fn password_rules_of_the_tenant() {
     api.advance_seconds(61);
     change("Aaaaaaaa1-").field_error("password", "[previouslyUsed]password");
 }
+
+#[test]
+fn put_keeps_secrets_of_known_methods() {
+    let api = Api::start();
+    let path = format!("/api/user/{ID}");
+    let methods = json!([{ "method": "authenticator", "secret": "c2VjcmV0" }, { "method": "email", "email": "m@example.com" }]);
+    let made = user(&api, ID, json!({ "email": "a@example.com", "twoFactor": { "methods": methods } }));
+    let known = made["twoFactor"]["methods"][0].clone();
+    let kept = json!({ "user": { "email": "a@example.com", "twoFactor": { "methods": [known] } } });
+    assert_eq!(api.put(path.as_str(), &kept).ok()["user"]["twoFactor"]["methods"], json!([known]));
+    let new = json!({ "user": { "email": "a@example.com", "twoFactor": { "methods": [{ "method": "authenticator" }] } } });
+    api.put(path.as_str(), &new)
+        .field_error("user.twoFactor.methods[0].secret", "[blank]user.twoFactor.methods[0].secret");
+    // A PATCH that does not name them leaves them alone; a PUT that does not removes them.
+    let patched = api.merge_patch(path.as_str(), &json!({ "user": { "firstName": "A" } })).ok();
+    assert_eq!(patched["user"]["twoFactor"]["methods"], json!([known]));
+    let removed = api.put(path.as_str(), &json!({ "user": { "email": "a@example.com" } })).ok();
+    assert_eq!(removed["user"]["twoFactor"]["methods"], json!([]));
+}
