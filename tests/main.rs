@@ -5,4 +5,5 @@ mod client;
 mod command;
 mod engine;
 mod manifest;
+mod record;
 mod sandbox;

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures::future::{BoxFuture, FutureExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -41,33 +42,43 @@ impl Mark {
     }
 }
 
-/// What time it is.
-pub trait Clock: Send + Sync {
+/// Time and tasks, as a lease needs them: tokio's, or a test's own that runs ahead of time in a decided order.
+pub trait Runtime: Send + Sync {
     fn now(&self) -> Mark;
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+    fn spawn(&self, task: BoxFuture<'static, ()>);
 }
 
-/// The machine's clocks.
+/// The machine's clocks and tokio's tasks.
 #[derive(Debug)]
-pub struct SystemClock {
+pub struct TokioRuntime {
     origin: Instant,
 }
 
-impl Default for SystemClock {
+impl Default for TokioRuntime {
     fn default() -> Self {
-        SystemClock { origin: Instant::now() }
+        TokioRuntime { origin: Instant::now() }
     }
 }
 
-impl Clock for SystemClock {
+impl Runtime for TokioRuntime {
     fn now(&self) -> Mark {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Mark { monotonic: self.origin.elapsed(), wall }
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        tokio::time::sleep(duration).boxed()
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        tokio::spawn(task);
     }
 }
 
 /// The right to write, for as long as it is renewed.
 pub struct Lease {
-    clock: Arc<dyn Clock>,
+    runtime: Arc<dyn Runtime>,
     /// When the latest request that took or renewed it was sent.
     renewed: Mutex<Mark>,
     /// Why it is lost.
@@ -82,12 +93,12 @@ impl fmt::Debug for Lease {
 
 impl Lease {
     /// A lease that was taken by a request sent at `sent`.
-    pub fn new(clock: Arc<dyn Clock>, sent: Mark) -> Self {
-        Lease { clock, renewed: Mutex::new(sent), lost: watch::Sender::new(None) }
+    pub fn new(runtime: Arc<dyn Runtime>, sent: Mark) -> Self {
+        Lease { runtime, renewed: Mutex::new(sent), lost: watch::Sender::new(None) }
     }
 
     pub fn now(&self) -> Mark {
-        self.clock.now()
+        self.runtime.now()
     }
 
     fn renewed_at(&self) -> MutexGuard<'_, Mark> {
@@ -120,7 +131,7 @@ impl Lease {
 
     pub fn since_renewal(&self) -> Duration {
         let renewed = *self.renewed_at();
-        self.clock.now().since(renewed)
+        self.runtime.now().since(renewed)
     }
 
     /// Returns when it is lost, with the reason.
@@ -165,10 +176,16 @@ mod tests {
 
     struct Hands(Mutex<Mark>);
 
-    impl Clock for Hands {
+    impl Runtime for Hands {
         fn now(&self) -> Mark {
             *self.0.lock().unwrap()
         }
+
+        fn sleep(&self, _duration: Duration) -> BoxFuture<'static, ()> {
+            futures::future::ready(()).boxed()
+        }
+
+        fn spawn(&self, _task: BoxFuture<'static, ()>) {}
     }
 
     fn at(monotonic: u64, wall: u64) -> Mark {

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::engine::lock::{Lease, Mark, TIME_TO_LIVE};
@@ -31,11 +30,11 @@ struct Base {
 }
 
 impl Chain {
-    /// Takes the lock, reads the record under it, removes what was superseded.
+    /// Takes the lock, reads the record under it, removes what was superseded. Waiting began at `since`.
     pub async fn acquire(
         &self,
         how: &Acquire,
-        until: Instant,
+        since: Mark,
     ) -> Result<(Arc<HeldChain>, Contents), RecordError> {
         let mut races = 0;
         loop {
@@ -43,11 +42,11 @@ impl Chain {
             let base = match self.base(&survey, how)? {
                 Ok(base) => base,
                 Err(holder) => {
-                    let now = Instant::now();
-                    if now >= until {
+                    let left = how.wait.saturating_sub(self.runtime.now().since(since));
+                    if left.is_zero() {
                         return Err(RecordError::Locked(holder));
                     }
-                    sleep(POLL.min(until - now)).await;
+                    self.runtime.sleep(POLL.min(left)).await;
                     continue;
                 }
             };
@@ -134,7 +133,7 @@ impl Chain {
     /// Creates the next generation. None: somebody else did, or it had been made and removed before.
     async fn succeed(&self, base: &Base) -> Result<Option<(HeldChain, Survey)>, RecordError> {
         let header = self.header_after(base, Uuid::new_v4());
-        let sent = self.clock.now();
+        let sent = self.runtime.now();
         if !self.create_generation(&header).await? {
             return Ok(None);
         }
@@ -147,7 +146,7 @@ impl Chain {
         }
         let older = survey.own.iter().filter(|(number, _)| **number < header.generation);
         let older = older.map(|(_, group)| group.id).collect();
-        let lease = Arc::new(Lease::new(self.clock.clone(), sent));
+        let lease = Arc::new(Lease::new(self.runtime.clone(), sent));
         Ok(Some((HeldChain::new(self.clone(), lease, header, older), survey)))
     }
 

@@ -12,7 +12,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use uuid::Uuid;
 
 use crate::engine::keys::key_text;
-use crate::engine::lock::Clock;
+use crate::engine::lock::Runtime;
 use crate::fusionauth;
 use crate::model::Owner;
 use crate::reconcile::{Claim, Entry, Key};
@@ -37,7 +37,7 @@ pub(super) struct Chain {
     pub locks: Arc<dyn GroupStore>,
     /// For shards.
     pub store: Arc<dyn GroupStore>,
-    pub clock: Arc<dyn Clock>,
+    pub runtime: Arc<dyn Runtime>,
 }
 
 impl fmt::Debug for Chain {

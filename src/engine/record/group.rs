@@ -4,13 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 
-use futures::future::{BoxFuture, FutureExt, select_all, try_join};
+use futures::future::{AbortHandle, BoxFuture, FutureExt, abortable, select_all, try_join};
 use tokio::sync::Mutex;
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::engine::lock::{Clock, Gates, SystemClock};
+use crate::engine::lock::{Gates, Runtime, TokioRuntime};
 use crate::fusionauth::{Client, Purpose, WriteGate};
 use crate::model::{Scope, row};
 use crate::reconcile::{Claim, Entry, Key, RecordUpdate};
@@ -39,22 +37,22 @@ impl GroupRecord {
         };
         let tenant = stores(&client.with_tenant(Some(context.tenant_id)));
         let global = default_tenant.map(|id| stores(&client.with_tenant(Some(id))));
-        Self::over(tenant, global, context, Arc::new(SystemClock::default()))
+        Self::over(tenant, global, context, Arc::new(TokioRuntime::default()))
     }
 
-    /// The record over any store of groups, by any clock.
+    /// The record over any store of groups, in any runtime.
     pub fn over(
         tenant: Stores,
         global: Option<Stores>,
         context: RecordContext,
-        clock: Arc<dyn Clock>,
+        runtime: Arc<dyn Runtime>,
     ) -> Self {
         let chain = |scope, stores: Stores| Chain {
             naming: Naming { scope, owner: context.owner.clone(), tenant_id: context.tenant_id },
             context: context.clone(),
             locks: stores.locks,
             store: stores.shards,
-            clock: clock.clone(),
+            runtime: runtime.clone(),
         };
         GroupRecord {
             tenant: chain(Scope::Tenant, tenant),
@@ -76,7 +74,7 @@ impl GroupRecord {
     /// Takes the chains that will be written, the tenant's first: runs that need both then wait for each other
     /// in one order. The other chain is only read.
     async fn hold(&self, how: &Acquire) -> Result<Box<dyn HeldRecord>, RecordError> {
-        let until = Instant::now() + how.wait;
+        let since = self.tenant.runtime.now();
         let mut chains = Vec::new();
         let mut contents = Vec::new();
         for (chain, wanted) in
@@ -86,7 +84,7 @@ impl GroupRecord {
                 (Some(chain), false) => chain.read().await,
                 (None, false) => Ok(Contents::default()),
                 (None, true) => Err(RecordError::NoDefaultTenant),
-                (Some(chain), true) => chain.acquire(how, until).await.map(|(held, contents)| {
+                (Some(chain), true) => chain.acquire(how, since).await.map(|(held, contents)| {
                     chains.push(Kept::new(held));
                     contents
                 }),
@@ -172,13 +170,15 @@ impl Record for GroupRecord {
 /// A chain whose lease a task renews for as long as this lives.
 struct Kept {
     held: Arc<HeldChain>,
-    renewal: JoinHandle<()>,
+    renewal: AbortHandle,
 }
 
 impl Kept {
     fn new(held: Arc<HeldChain>) -> Self {
         let kept = held.clone();
-        Kept { held, renewal: tokio::spawn(async move { kept.keep().await }) }
+        let (task, renewal) = abortable(async move { kept.keep().await });
+        held.chain.runtime.spawn(task.map(drop).boxed());
+        Kept { held, renewal }
     }
 
     fn scope(&self) -> Scope {

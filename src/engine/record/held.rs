@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::Mutex;
-use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::engine::lock::{Lease, Mark, RENEW_AFTER, RETRY_AFTER, TIME_TO_LIVE};
@@ -264,7 +263,7 @@ impl HeldChain {
     /// Renews the lease for as long as it can be, then returns.
     pub async fn keep(&self) {
         loop {
-            sleep(RENEW_AFTER.saturating_sub(self.lease.since_renewal())).await;
+            self.chain.runtime.sleep(RENEW_AFTER.saturating_sub(self.lease.since_renewal())).await;
             let failed = match self.renew().await {
                 Ok(()) => self.lease.since_renewal() >= RENEW_AFTER,
                 Err(error) => {
@@ -277,7 +276,7 @@ impl HeldChain {
                 return;
             }
             if failed {
-                sleep(RETRY_AFTER).await;
+                self.chain.runtime.sleep(RETRY_AFTER).await;
             }
         }
     }
