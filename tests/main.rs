@@ -4,6 +4,7 @@
 mod client;
 mod command;
 mod engine;
+mod laws;
 mod manifest;
 mod record;
 mod sandbox;

@@ -58,8 +58,10 @@ fn remove(
         return;
     }
     if kind == Kind::User && deletion == Deletion::Deactivate && !live.active {
+        // By us in an earlier run, by our own `active: false`, or by others. The claim stays: the person still
+        // stands there and may be declared again.
         planned.keeps = unique;
-        planned.verdict = deactivated_already(entry);
+        planned.verdict = Verdict::Nothing;
         return;
     }
     if entry.deactivated_by_us && live.active && deletion == Deletion::Deactivate {
@@ -137,12 +139,4 @@ fn other_tenants(entry: &Entry, reason: Reason, context: &PlanContext) -> Option
     left.tenants.remove(&context.tenant_id);
     let withheld = reason == Reason::Pruned && !context.prune;
     (global && !withheld && !left.tenants.is_empty()).then_some(left)
-}
-
-/// The user is inactive: by us in an earlier run, by our own `active: false`, or by others.
-fn deactivated_already(entry: &Entry) -> Verdict {
-    if entry.deactivated_by_us {
-        return Verdict::Nothing;
-    }
-    Verdict::Record(RecordUpdate::Remove(entry.key.clone()))
 }
