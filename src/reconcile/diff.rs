@@ -135,7 +135,9 @@ impl Comparison<'_> {
     fn leaf(&mut self, rule: &'static FieldRule, path: &FieldPath, declared: &Value, live: &Value) {
         let keys = path.inner().get(1..).unwrap_or_default();
         let (declared, live) = (normalise(rule.compare, declared), normalise(rule.compare, live));
-        if same(self.sides.kind, rule, keys, &declared, &live) {
+        // Not returned any more once the parent has claimed the child (wire notes §4): what we wrote is there.
+        let claimed = rule.path == "parentEmail" && live.is_null() && self.sides.written.contains(path);
+        if claimed || same(self.sides.kind, rule, keys, &declared, &live) {
             if !declared.is_null() {
                 self.keep(path);
             }

@@ -69,12 +69,11 @@ fn observe(
         let at = declared.iter().find(|desired| desired.address == *address)?;
         let entry = record.get(address).or_else(|| record.get(at.moved_from.as_ref()?));
         let held = entry.and_then(|entry| entry.key.id());
-        held.or_else(|| natural(server, record, at).and_then(|live| live.key.id())).or_else(|| {
-            match &at.key {
-                KeyReference::Id(id) => Some(*id),
-                _ => None,
-            }
-        })
+        let declared_id = match &at.key {
+            KeyReference::Id(id) => Some(*id),
+            _ => None,
+        };
+        held.or_else(|| natural(server, record, at).and_then(|live| live.key.id())).or(declared_id)
     };
     let declared_key = desired.key.resolve(&stands).expect("references resolve");
     let mut key = match entry {

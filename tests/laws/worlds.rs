@@ -96,7 +96,7 @@ fn registration() -> BoxedStrategy<Fields> {
             insert(&mut fields, "roles", roles);
             insert(&mut fields, "data", data);
             insert(&mut fields, "preferredLanguages", languages);
-            insert(&mut fields, "verified", verified.then(|| json!(true)));
+            insert(&mut fields, "verified", verified.then_some(Value::Bool(true)));
             fields
         })
         .boxed()
@@ -131,7 +131,7 @@ fn user(name: &'static str) -> BoxedStrategy<Desired> {
             insert(fields, "phoneNumber", phone.filter(|_| name == "u0"));
             insert(fields, "usernameStatus", status);
             insert(fields, "active", active.map(Value::Bool));
-            insert(fields, "verified", verified.then(|| json!(true)));
+            insert(fields, "verified", verified.then_some(Value::Bool(true)));
             desired.parts = parts.map(|parts| {
                 parts.into_iter().map(|(index, fields)| (APPLICATIONS[index].to_string(), fields)).collect()
             });
