@@ -1,7 +1,9 @@
 //! Reading manifests: each sentence of what is accepted, on each side.
 
 mod documents;
+mod files;
 mod schemas;
+mod together;
 mod yaml;
 
 use std::path::Path;
