@@ -4,7 +4,10 @@ use fusionkeep::manifest::target::{Choice, Chosen, choose};
 
 use super::{codes, diagnostics, document, load_text};
 
-fn all(documents: &[(&str, &str, &str)]) -> String {
+/// Kind, name and spec.
+type Document<'a> = (&'a str, &'a str, &'a str);
+
+fn all(documents: &[Document<'_>]) -> String {
     let documents: Vec<String> =
         documents.iter().map(|(kind, name, spec)| document(kind, name, spec)).collect();
     documents.join("---\n")
@@ -20,7 +23,7 @@ fn duplicates_and_references() {
     let company = ("EntityType", "company", "name: Company\npermissions: [{ name: read }, { name: write }]");
     let raviga = ("Entity", "raviga", "type: { name: company }\nclientId: raviga");
     let richard = ("User", "richard", "email: richard@piedpiper.com");
-    let cases: Vec<(Vec<(&str, &str, &str)>, &[&str])> = vec![
+    let cases: Vec<(Vec<Document<'_>>, &[&str])> = vec![
         (
             vec![
                 company,

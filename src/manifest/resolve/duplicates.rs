@@ -125,7 +125,12 @@ impl<'e> Seen<'e, '_> {
             }
             std::collections::hash_map::Entry::Occupied(entry) => *entry.get(),
         };
-        let Some((other, _)) = self.everything.objects.get(first) else { return };
+        let objects = &self.everything.objects;
+        let (Some((other, _)), Some((own, _))) = (objects.get(first), objects.get(number)) else { return };
+        // One address twice is told already.
+        if other.address == own.address {
+            return;
+        }
         let message = format!("{what} is declared by {} too, at {}", other.address, other.place);
         let problem = problem(number, "duplicate", pointer.to_owned(), message);
         self.problems.push(if hint.is_empty() { problem } else { problem.hint(hint) });
