@@ -1,10 +1,14 @@
 //! Flags that several commands share, in groups. Every flag has an environment variable: `FUSIONKEEP_` and its name.
 //! The API key and the runner key have none but a variable or a file: an argument would show in the process list.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use jiff::SignedDuration;
+
+use crate::engine::select::LabelSelector;
+use crate::model::Address;
 
 /// Flags of every command.
 #[derive(Debug, clap::Args)]
@@ -82,4 +86,114 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     let duration: SignedDuration =
         text.parse().map_err(|_| "write a duration such as 500ms, 30s or 1m30s".to_owned())?;
     duration.try_into().map_err(|_| "a duration is not negative".to_owned())
+}
+
+/// What is read.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Input")]
+pub struct InputArguments {
+    /// A manifest, a folder of manifests, or - for standard input; repeatable
+    #[arg(short = 'f', long = "filename", value_name = "FILE|DIR|-", env = "FUSIONKEEP_FILENAME",
+        value_delimiter = ',')]
+    pub filenames: Vec<PathBuf>,
+    /// Read folders within folders
+    #[arg(short = 'R', long, env = "FUSIONKEEP_RECURSIVE", value_parser = switch)]
+    pub recursive: bool,
+    /// Allow an input without objects of ours
+    #[arg(long, env = "FUSIONKEEP_ALLOW_EMPTY", value_parser = switch)]
+    pub allow_empty: bool,
+}
+
+/// Where secrets may be read, beside `v1/Secret` documents of the input and `FUSIONKEEP_SECRET_…` variables.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Secrets")]
+pub struct SecretArguments {
+    /// Variables that a manifest's fromEnv may name; FUSIONKEEP_SECRET_* always may
+    #[arg(long, value_name = "GLOB", env = "FUSIONKEEP_ALLOW_ENV", value_delimiter = ',')]
+    pub allow_env: Vec<String>,
+    /// A folder below which a manifest's fromFile may lie; repeatable
+    #[arg(long, value_name = "DIR", env = "FUSIONKEEP_SECRETS_DIR", value_delimiter = ',')]
+    pub secrets_dir: Vec<PathBuf>,
+    /// The file that holds the runner key, instead of the variable FUSIONKEEP_KEY
+    #[arg(long, value_name = "FILE", env = "FUSIONKEEP_KEY_FILE")]
+    pub key_file: Option<PathBuf>,
+}
+
+/// Which FusionAuth, as whom.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Target")]
+pub struct TargetArguments {
+    /// Use an embedded sandbox, in memory or on a file, instead of a FusionAuth
+    #[arg(long, value_name = "STORE", env = "FUSIONKEEP_SANDBOX", num_args = 0..=1, require_equals = true,
+        default_missing_value = IN_MEMORY)]
+    pub sandbox: Option<String>,
+    /// Fill an empty sandbox from a kickstart.json
+    #[arg(long, value_name = "FILE", env = "FUSIONKEEP_SANDBOX_KICKSTART")]
+    pub sandbox_kickstart: Option<PathBuf>,
+    /// FusionAuth's base URL
+    #[arg(long, value_name = "URL", env = "FUSIONKEEP_URL")]
+    pub url: Option<String>,
+    /// URLs of instances in the input to which the API key may go
+    #[arg(long, value_name = "URL", env = "FUSIONKEEP_ALLOWED_URLS", value_delimiter = ',')]
+    pub allowed_urls: Vec<String>,
+    /// The instance to use, when the input has several
+    #[arg(long, value_name = "[NS/]NAME", env = "FUSIONKEEP_INSTANCE")]
+    pub instance: Option<String>,
+    /// The tenant; may be left out when there is only one
+    #[arg(long, value_name = "UUID", env = "FUSIONKEEP_TENANT_ID")]
+    pub tenant_id: Option<String>,
+    /// Who owns what is declared: 1 to 63 of a to z, 0 to 9 and "-"
+    #[arg(long, value_name = "OWNER", env = "FUSIONKEEP_OWNER")]
+    pub owner: Option<String>,
+    /// The file that holds the API key, instead of the variable FUSIONKEEP_API_KEY
+    #[arg(long, value_name = "FILE", env = "FUSIONKEEP_API_KEY_FILE")]
+    pub api_key_file: Option<PathBuf>,
+    /// Certificates (PEM) to trust besides the system's
+    #[arg(long, value_name = "FILE", env = "FUSIONKEEP_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Allow http to hosts other than loopback: the API key goes in the clear
+    #[arg(long, env = "FUSIONKEEP_INSECURE_HTTP", value_parser = switch)]
+    pub insecure_http: bool,
+    /// How long to repeat a 401 before the first success: new API keys can need it
+    #[arg(long, value_name = "DURATION", env = "FUSIONKEEP_WAIT_FOR_KEY", default_value = "3s",
+        value_parser = duration)]
+    pub wait_for_key: Duration,
+    /// How long one request may take
+    #[arg(long, value_name = "DURATION", env = "FUSIONKEEP_REQUEST_TIMEOUT", default_value = "30s",
+        value_parser = duration)]
+    pub request_timeout: Duration,
+    /// How long all requests together may take
+    #[arg(long, value_name = "DURATION", env = "FUSIONKEEP_TIMEOUT", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// The most requests in flight
+    #[arg(long, value_name = "N", env = "FUSIONKEEP_PARALLELISM", default_value_t = 16,
+        value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub parallelism: u16,
+}
+
+/// `--sandbox` without a store.
+pub const IN_MEMORY: &str = ":memory:";
+
+/// Which of the declared objects a run is about.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Selection")]
+pub struct SelectionArguments {
+    /// Only this object; repeatable
+    #[arg(long = "target", value_name = "KIND/[NS/]NAME", env = "FUSIONKEEP_TARGET", value_delimiter = ',')]
+    pub targets: Vec<Address>,
+    /// Only objects with these labels, such as team=web,tier!=test
+    #[arg(short = 'l', long, value_name = "LABEL=VALUE", env = "FUSIONKEEP_SELECTOR")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// How a plan or a run is reported.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Output")]
+pub struct ReportArguments {
+    /// The form of the result
+    #[arg(short = 'o', long = "output", value_name = "FORMAT", env = "FUSIONKEEP_OUTPUT", default_value = "text")]
+    pub format: Format,
+    /// Show personal values that come from the server
+    #[arg(long, env = "FUSIONKEEP_SHOW_PERSONAL", value_parser = switch)]
+    pub show_personal: bool,
 }

@@ -12,6 +12,7 @@ mod logging;
 mod output;
 mod sandbox;
 mod schema;
+mod target;
 mod version;
 
 use std::process::ExitCode;

@@ -27,7 +27,7 @@ pub use declared::{Declared, NonNull};
 pub use entity::EntitySpec;
 pub use entity_grant::EntityGrantSpec;
 pub use entity_type::{EntityTypePermission, EntityTypeSpec, JwtConfiguration};
-pub use identity::{Owner, derived_id, generation_id};
+pub use identity::{Owner, ParseOwnerError, derived_id, generation_id};
 pub use identity_provider_link::{
     IdentityProviderLinkInitial, IdentityProviderLinkSpec, PendingLink, PendingLinkId,
 };
