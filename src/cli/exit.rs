@@ -16,7 +16,14 @@ impl From<Exit> for ExitCode {
 /// Of a command that could not do its work.
 pub fn of_failure(failure: &Failure) -> Exit {
     match failure {
+        Failure::Target(error) if error.is_refusal() => Exit::Guard,
+        Failure::Engine(error) => error.exit(),
         Failure::Output(_)
+        | Failure::Read { .. }
+        | Failure::Target(_)
+        | Failure::NoApiKey
+        | Failure::RunnerKey(_)
+        | Failure::Secret { .. }
         | Failure::Write { .. }
         | Failure::Generated { .. }
         | Failure::Argument { .. }

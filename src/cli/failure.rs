@@ -3,9 +3,16 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::engine;
+use crate::engine::keys::ParseKeyError;
+use crate::engine::secrets::SecretError;
+use crate::model::Place;
 use crate::reconcile::Blame;
 use crate::report::{self, ProblemView, Style, View};
 use crate::sandbox;
+
+use super::exit::{self, Exit};
+use super::target::TargetError;
 
 /// A command's error.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +20,8 @@ pub enum Failure {
     /// stdout is closed or full.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
     #[error("cannot write {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
     /// Generated files that are not what this version would generate.
@@ -26,6 +35,17 @@ pub enum Failure {
     Runtime(io::Error),
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    #[error("there is no API key")]
+    NoApiKey,
+    #[error("{0}")]
+    RunnerKey(#[from] ParseKeyError),
+    /// One of our own keys, where an instance says that it is.
+    #[error("{what}: {source}")]
+    Secret { what: String, source: SecretError },
+    #[error(transparent)]
+    Engine(#[from] engine::error::Error),
 }
 
 impl Failure {
@@ -38,6 +58,12 @@ impl Failure {
             Failure::Argument { .. } => "argument",
             Failure::Runtime(_) => "runtime",
             Failure::Sandbox(_) => "sandbox",
+            Failure::Read { .. } => "read",
+            Failure::Target(error) => error.code(),
+            Failure::NoApiKey => "no-api-key",
+            Failure::RunnerKey(_) => "runner-key",
+            Failure::Secret { .. } => "secret",
+            Failure::Engine(error) => engine_code(error),
         }
     }
 
@@ -48,7 +74,15 @@ impl Failure {
                 Some(format!("run `fusionkeep schema --write {}` and commit the result", directory.display()))
             }
             Failure::Sandbox(error) => Some(error.hint().to_owned()),
-            Failure::Output(_) | Failure::Write { .. } | Failure::Runtime(_) => None,
+            Failure::Target(error) => error.hint(),
+            Failure::NoApiKey => Some(
+                "set FUSIONKEEP_API_KEY or give --api-key-file; it is no argument, for those show in the process list"
+                    .to_owned(),
+            ),
+            Failure::RunnerKey(error) => Some(error.hint().to_owned()),
+            Failure::Secret { source, .. } => source.hint(),
+            Failure::Engine(error) => error.hint(),
+            Failure::Output(_) | Failure::Read { .. } | Failure::Write { .. } | Failure::Runtime(_) => None,
         }
     }
 
@@ -74,8 +108,33 @@ impl Failure {
             message: self.to_string(),
             hint: self.hint(),
             address: None,
-            place: None,
-            blame: Blame::Error,
+            place: self.place().map(|place| (place.file.to_string(), place.line, place.column)),
+            blame: if exit::of_failure(self) == Exit::Guard { Blame::Guard } else { Blame::Error },
         }
+    }
+
+    fn place(&self) -> Option<&Place> {
+        match self {
+            Failure::Target(error) => error.place(),
+            _ => None,
+        }
+    }
+}
+
+/// A stable word for what ends a run.
+fn engine_code(error: &engine::error::Error) -> &'static str {
+    use engine::error::Error;
+    match error {
+        Error::Api(error) if error.is_unreachable() => "unreachable",
+        Error::Api(_) => "api",
+        Error::OldServer(_) => "old-server",
+        Error::UnknownTenant { .. } => "unknown-tenant",
+        Error::AmbiguousTenant { .. } => "ambiguous-tenant",
+        Error::NoTenant => "no-tenant",
+        Error::Secret { .. } => "secret",
+        Error::PlanHasErrors(_) => "plan-has-errors",
+        Error::WrongTarget(_) => "wrong-target",
+        Error::Stale(_) => "stale-plan",
+        Error::Record { .. } => "record",
     }
 }

@@ -4,7 +4,9 @@
 //! in `failure`, flags that several commands share stand in `arguments`.
 
 mod arguments;
+mod belonging;
 mod completion;
+mod connect;
 mod exit;
 mod explain;
 mod failure;
