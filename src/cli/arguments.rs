@@ -93,8 +93,13 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 #[command(next_help_heading = "Input")]
 pub struct InputArguments {
     /// A manifest, a folder of manifests, or - for standard input; repeatable
-    #[arg(short = 'f', long = "filename", value_name = "FILE|DIR|-", env = "FUSIONKEEP_FILENAME",
-        value_delimiter = ',')]
+    #[arg(
+        short = 'f',
+        long = "filename",
+        value_name = "FILE|DIR|-",
+        env = "FUSIONKEEP_FILENAME",
+        value_delimiter = ','
+    )]
     pub filenames: Vec<PathBuf>,
     /// Read folders within folders
     #[arg(short = 'R', long, env = "FUSIONKEEP_RECURSIVE", value_parser = switch)]
@@ -191,7 +196,13 @@ pub struct SelectionArguments {
 #[command(next_help_heading = "Output")]
 pub struct ReportArguments {
     /// The form of the result
-    #[arg(short = 'o', long = "output", value_name = "FORMAT", env = "FUSIONKEEP_OUTPUT", default_value = "text")]
+    #[arg(
+        short = 'o',
+        long = "output",
+        value_name = "FORMAT",
+        env = "FUSIONKEEP_OUTPUT",
+        default_value = "text"
+    )]
     pub format: Format,
     /// Show personal values that come from the server
     #[arg(long, env = "FUSIONKEEP_SHOW_PERSONAL", value_parser = switch)]

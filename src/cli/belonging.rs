@@ -105,7 +105,11 @@ mod tests {
         }
     }
 
-    fn kept(objects: Vec<Object>, instances: Vec<Instance>, chosen: Option<Address>) -> Result<usize, TargetError> {
+    fn kept(
+        objects: Vec<Object>,
+        instances: Vec<Instance>,
+        chosen: Option<Address>,
+    ) -> Result<usize, TargetError> {
         let mut input = Input { objects, instances, ..Input::default() };
         keep_own(&mut input, chosen.as_ref())?;
         Ok(input.objects.len())
@@ -144,7 +148,8 @@ mod tests {
     fn without_an_instance_the_objects_must_agree() {
         let one = vec![object("default", None), object("default", Some(("prod", Namespaced)))];
         assert_eq!(kept(one, vec![], None), Ok(2));
-        let two = vec![object("default", Some(("a", Namespaced))), object("default", Some(("b", Namespaced)))];
+        let two =
+            vec![object("default", Some(("a", Namespaced))), object("default", Some(("b", Namespaced)))];
         assert!(matches!(kept(two, vec![], None), Err(TargetError::Several(_))));
     }
 }

@@ -61,7 +61,11 @@ pub async fn connect(
             (url, SecretString::from(running.api_key()), Some(running))
         }
         Server::FusionAuth { url, api_key } => {
-            let source = Source { variable: API_KEY, file: target.api_key_file.as_deref(), declared: api_key.as_ref() };
+            let source = Source {
+                variable: API_KEY,
+                file: target.api_key_file.as_deref(),
+                declared: api_key.as_ref(),
+            };
             let key = source.read(&resolver, namespace).await?.ok_or(Failure::NoApiKey)?;
             (url.clone(), key, None)
         }
@@ -86,7 +90,10 @@ pub async fn connect(
 fn notice_words(notice: Notice) -> String {
     match notice {
         Notice::WaitingForKey(limit) => {
-            format!("the API key is refused; new keys can need a moment, so it is tried for {}s", limit.as_secs())
+            format!(
+                "the API key is refused; new keys can need a moment, so it is tried for {}s",
+                limit.as_secs()
+            )
         }
         Notice::Waiting(time) => format!("FusionAuth asks to wait {}s", time.as_secs().max(1)),
     }
@@ -141,7 +148,11 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    async fn read(&self, resolver: &CommandSecrets, namespace: &str) -> Result<Option<SecretString>, Failure> {
+    async fn read(
+        &self,
+        resolver: &CommandSecrets,
+        namespace: &str,
+    ) -> Result<Option<SecretString>, Failure> {
         if let Some(path) = self.file.filter(|path| !path.as_os_str().is_empty()) {
             return read_text(path).map(Some);
         }
@@ -201,7 +212,8 @@ fn certificates(choice: &Choice, target: &TargetArguments) -> Result<Option<Vec<
 
 fn allowed_variables(secrets: &SecretArguments) -> Result<GlobSet, Failure> {
     let mut globs = GlobSetBuilder::new();
-    let wrong = |error: globset::Error| Failure::Argument { message: format!("--allow-env: {error}"), hint: None };
+    let wrong =
+        |error: globset::Error| Failure::Argument { message: format!("--allow-env: {error}"), hint: None };
     for pattern in secrets.allow_env.iter().filter(|pattern| !pattern.is_empty()) {
         globs.add(Glob::new(pattern).map_err(wrong)?);
     }

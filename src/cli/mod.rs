@@ -14,6 +14,7 @@ mod logging;
 mod output;
 mod sandbox;
 mod schema;
+mod signals;
 mod target;
 mod version;
 

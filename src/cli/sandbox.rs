@@ -10,6 +10,7 @@ use super::arguments::{duration, switch};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output;
+use super::signals::Signals;
 
 /// Serve an emulated FusionAuth, in memory or on a file
 #[derive(Debug, clap::Args)]
@@ -74,7 +75,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
     // Before the first line is printed: whoever has read it may end the sandbox at once.
-    let ended = runtime.block_on(async { ended() }).map_err(Failure::Runtime)?;
+    let mut signals = runtime.block_on(async { Signals::listen() }).map_err(Failure::Runtime)?;
     let running = Sandbox::start(arguments.config())?;
     output::result(&format!("listening on {}\n", running.url()))?;
     for notice in running.notices() {
@@ -85,34 +86,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         running.url(),
         shell_word(running.api_key()),
     ));
-    runtime.block_on(ended);
+    runtime.block_on(signals.next());
     running.shutdown();
     Ok(Exit::Done)
-}
-
-/// Ends when the process is asked to end.
-#[cfg(unix)]
-fn ended() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
-}
-
-/// Ends when the process is asked to end.
-#[cfg(not(unix))]
-fn ended() -> std::io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        // Without signals there is nothing to wait for but the end of the process.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    })
 }
 
 /// A word that a shell reads as it is.

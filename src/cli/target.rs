@@ -150,9 +150,7 @@ pub fn choose(arguments: &TargetArguments, instances: &[Instance]) -> Result<Cho
         }
     };
     let server = match (sandbox, given_url, instance) {
-        (Some(store), _, _) => {
-            Server::Sandbox { store: (store != IN_MEMORY).then(|| PathBuf::from(store)) }
-        }
+        (Some(store), _, _) => Server::Sandbox { store: (store != IN_MEMORY).then(|| PathBuf::from(store)) },
         (None, Some(url), _) => fusionauth(arguments, url, None)?,
         (None, None, Some(instance)) => {
             let url = allowed(arguments, instance)?;
@@ -355,12 +353,15 @@ mod tests {
         let error = choose(&arguments(|_| ()), &input).unwrap_err();
         assert!(matches!(&error, TargetError::NotAllowed { url, .. } if url == "https://evil.example"));
         assert!(error.is_refusal());
-        for near in ["https://evil.example:444", "http://evil.example", "https://evil.example/x", "https://example"] {
+        for near in
+            ["https://evil.example:444", "http://evil.example", "https://evil.example/x", "https://example"]
+        {
             let error = choose(&arguments(|a| a.allowed_urls = vec![near.into()]), &input).unwrap_err();
             assert!(matches!(error, TargetError::NotAllowed { .. }), "{near}");
         }
         for same in ["https://evil.example", "https://EVIL.example:443/", " https://evil.example"] {
-            let choice = choose(&arguments(|a| a.allowed_urls = vec![PROD.into(), same.into()]), &input).unwrap();
+            let choice =
+                choose(&arguments(|a| a.allowed_urls = vec![PROD.into(), same.into()]), &input).unwrap();
             assert_eq!(url(&choice), "https://evil.example/", "{same}");
         }
         let choice = choose(&arguments(|a| a.url = Some(PROD.into())), &input).unwrap();
@@ -421,7 +422,8 @@ mod tests {
         let error = choose(&|_| ()).unwrap_err();
         assert!(error.to_string().contains("FusionAuthInstance/team-a/prod"), "{error}");
         assert!(matches!(choose(&|a| a.sandbox = Some(IN_MEMORY.into())), Err(TargetError::Several(_))));
-        let named = |name: &str| choose(&|a| a.instance = Some(name.into())).map(|choice| url(&choice).to_owned());
+        let named =
+            |name: &str| choose(&|a| a.instance = Some(name.into())).map(|choice| url(&choice).to_owned());
         assert_eq!(named("test").unwrap(), "https://test.example.com/");
         assert_eq!(named("team-a/prod").unwrap(), "https://a.example.com/");
         assert_eq!(named("FusionAuthInstance/prod").unwrap(), "https://auth.example.com/");
@@ -442,12 +444,13 @@ mod tests {
         .unwrap();
         assert_eq!(choice.server, Server::Sandbox { store: Some("target/x.db".into()) });
         assert_eq!(choice.owner.as_str(), "sandbox");
-        let declared = choose(
-            &arguments(|a| a.sandbox = Some(IN_MEMORY.into())),
-            &[instance("default", "prod", PROD)],
-        )
-        .unwrap();
-        assert_eq!((declared.server, declared.owner.as_str()), (Server::Sandbox { store: None }, "prod-owner"));
+        let declared =
+            choose(&arguments(|a| a.sandbox = Some(IN_MEMORY.into())), &[instance("default", "prod", PROD)])
+                .unwrap();
+        assert_eq!(
+            (declared.server, declared.owner.as_str()),
+            (Server::Sandbox { store: None }, "prod-owner")
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub use explain::{ExplainError, explain};
 pub use json::{ApiCalls, ChangeReport, FieldReport, ProblemReport, Report, SummaryReport, TargetReport};
 pub use markdown::markdown;
 pub use progress::Progress;
-pub use text::{Style, problems as text_problems, text};
+pub use text::{Style, problems as text_problems, run_text, text};
 pub use view::{
     Audience, ChangeView, FieldView, PlanView, ProblemView, Side, View, WithheldView, action_word,
     reason_words, risk_words,

@@ -28,7 +28,7 @@ impl Style {
     pub const HINT: Ansi = AnsiColor::Cyan.on_default();
 }
 
-/// The whole report but for its problems, which go to stderr. Empty when the run did not come to a plan.
+/// A plan, without its problems, which go to stderr. Empty when the run did not come to a plan.
 pub fn text(view: &View) -> String {
     let Some(plan) = &view.plan else { return String::new() };
     let mut out = Out(String::new());
@@ -38,6 +38,21 @@ pub fn text(view: &View) -> String {
         change_text(&mut out, change);
     }
     withheld(&mut out, plan);
+    out.line(&summary_line(view, plan));
+    out.0
+}
+
+/// What became of a plan that was shown before: what was not done, and the line that says it all.
+pub fn run_text(view: &View) -> String {
+    let Some(plan) = &view.plan else { return String::new() };
+    let mut out = Out(String::new());
+    let is_open = |change: &&ChangeView| change.status.is_some_and(|status| status != Status::Done);
+    for change in plan.changes.iter().filter(is_open) {
+        out.line(&change_line(change));
+    }
+    if let Some(why) = &plan.interrupted {
+        out.line(&format!("{}The run ended early:{:#} {}", Style::WARNING, Style::WARNING, one_line(why)));
+    }
     out.line(&summary_line(view, plan));
     out.0
 }
@@ -117,7 +132,7 @@ fn sign(action: Action) -> (char, Ansi) {
     }
 }
 
-fn change_text(out: &mut Out, change: &ChangeView) {
+fn change_line(change: &ChangeView) -> String {
     let (sign, style) = sign(change.action);
     let end = match change.status {
         None | Some(Status::Done) => String::new(),
@@ -128,12 +143,16 @@ fn change_text(out: &mut Out, change: &ChangeView) {
     };
     let id =
         change.id.as_ref().map(|id| format!(" {}{id}{:#}", Style::FAINT, Style::FAINT)).unwrap_or_default();
-    out.line(&format!(
+    format!(
         "  {style}{sign} {}{style:#}{id}: {} ({}){end}",
         one_line(&change.address),
         action_word(change.action, change.deletion, change.reason),
         reason_words(change.reason),
-    ));
+    )
+}
+
+fn change_text(out: &mut Out, change: &ChangeView) {
+    out.line(&change_line(change));
     for note in &change.notes {
         out.line(&format!("      {}{}{:#}", Style::FAINT, one_line(note), Style::FAINT));
     }

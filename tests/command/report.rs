@@ -8,7 +8,7 @@ use fusionkeep::reconcile::{
     Plan, Problem, Purpose, Reason, Recipient, RecordUpdate, Risk, SCHEMA_VERSION, Shown, Status, Target,
     Withheld,
 };
-use fusionkeep::report::{Audience, Report, View, markdown, text};
+use fusionkeep::report::{Audience, Report, View, markdown, run_text, text};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -215,7 +215,7 @@ fn a_run_tells_what_became_of_each_change() {
         interrupted: None,
     };
     let view = View::of_run(&plan, &outcome, Audience::default());
-    snapshot("report-run-text", &plain(&text(&view)));
+    snapshot("report-run-text", &plain(&run_text(&view)));
     let report = valid(&view);
     assert_eq!(report["summary"]["failed"], 1);
     assert_eq!(report["summary"]["blocked"], 1);
