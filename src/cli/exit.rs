@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 pub use crate::engine::error::Exit;
+use crate::manifest::LoadError;
 
 use super::failure::Failure;
 
@@ -17,9 +18,12 @@ impl From<Exit> for ExitCode {
 pub fn of_failure(failure: &Failure) -> Exit {
     match failure {
         Failure::Target(error) if error.is_refusal() => Exit::Guard,
+        Failure::Manifests(LoadError::Empty { .. }) => Exit::Guard,
         Failure::Engine(error) => error.exit(),
         Failure::Output(_)
         | Failure::Read { .. }
+        | Failure::Manifests(LoadError::Invalid(_))
+        | Failure::Instance(_)
         | Failure::Target(_)
         | Failure::NoApiKey
         | Failure::RunnerKey(_)

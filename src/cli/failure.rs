@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use crate::engine;
 use crate::engine::keys::ParseKeyError;
 use crate::engine::secrets::SecretError;
+use crate::manifest::{Diagnostic, LoadError};
 use crate::model::Place;
 use crate::reconcile::Blame;
 use crate::report::{self, ProblemView, Style, View};
 use crate::sandbox;
 
 use super::exit::{self, Exit};
+use super::load;
 use super::target::TargetError;
 
 /// A command's error.
@@ -35,6 +37,12 @@ pub enum Failure {
     Runtime(io::Error),
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),
+    /// Nothing of ours in the input, or what is wrong with it.
+    #[error(transparent)]
+    Manifests(#[from] LoadError),
+    /// The instances of the input leave the target open.
+    #[error("{}", .0.message)]
+    Instance(Box<Diagnostic>),
     #[error(transparent)]
     Target(#[from] TargetError),
     #[error("there is no API key")]
@@ -59,6 +67,9 @@ impl Failure {
             Failure::Runtime(_) => "runtime",
             Failure::Sandbox(_) => "sandbox",
             Failure::Read { .. } => "read",
+            Failure::Manifests(LoadError::Empty { .. }) => "no-manifests",
+            Failure::Manifests(LoadError::Invalid(_)) => "invalid-manifests",
+            Failure::Instance(diagnostic) => diagnostic.code,
             Failure::Target(error) => error.code(),
             Failure::NoApiKey => "no-api-key",
             Failure::RunnerKey(_) => "runner-key",
@@ -74,6 +85,9 @@ impl Failure {
                 Some(format!("run `fusionkeep schema --write {}` and commit the result", directory.display()))
             }
             Failure::Sandbox(error) => Some(error.hint().to_owned()),
+            Failure::Manifests(LoadError::Empty { hint, .. }) => Some(hint.clone()),
+            Failure::Manifests(LoadError::Invalid(_)) => None,
+            Failure::Instance(diagnostic) => diagnostic.hint.clone(),
             Failure::Target(error) => error.hint(),
             Failure::NoApiKey => Some(
                 "set FUSIONKEEP_API_KEY or give --api-key-file; it is no argument, for those show in the process list"
@@ -90,6 +104,9 @@ impl Failure {
     pub fn render(&self) -> String {
         match self {
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => String::new(),
+            Failure::Manifests(LoadError::Invalid(diagnostics)) => {
+                format!("{}{self}\n", load::rendered(diagnostics))
+            }
             _ => report::text_problems(&[self.problem()], "error", Style::ERROR),
         }
     }
@@ -98,6 +115,11 @@ impl Failure {
     pub fn view(&self) -> Option<View> {
         match self {
             Failure::Output(_) => None,
+            Failure::Manifests(LoadError::Invalid(diagnostics)) => {
+                let (errors, warnings) = diagnostics.iter().partition::<Vec<_>, _>(|one| one.is_error());
+                let views = |list: Vec<&Diagnostic>| list.into_iter().map(ProblemView::from).collect();
+                Some(View::of_errors(views(errors), views(warnings)))
+            }
             _ => Some(View::of_errors(vec![self.problem()], Vec::new())),
         }
     }

@@ -4,18 +4,19 @@
 //! in `failure`, flags that several commands share stand in `arguments`.
 
 mod arguments;
-mod belonging;
 mod completion;
 mod connect;
 mod exit;
 mod explain;
 mod failure;
+mod load;
 mod logging;
 mod output;
 mod sandbox;
 mod schema;
 mod signals;
 mod target;
+mod validate;
 mod version;
 
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Validate(validate::Arguments),
     Schema(schema::Arguments),
     Explain(explain::Arguments),
     Sandbox(sandbox::Arguments),
@@ -54,6 +56,7 @@ enum Command {
 impl Command {
     fn run(&self) -> Result<Exit, Failure> {
         match self {
+            Command::Validate(arguments) => validate::run(arguments),
             Command::Schema(arguments) => schema::run(arguments),
             Command::Explain(arguments) => explain::run(arguments),
             Command::Sandbox(arguments) => sandbox::run(arguments),
@@ -65,6 +68,7 @@ impl Command {
     /// In which form the command reports on stdout, failures included.
     fn format(&self) -> Format {
         match self {
+            Command::Validate(arguments) => arguments.format,
             Command::Schema(_)
             | Command::Explain(_)
             | Command::Sandbox(_)

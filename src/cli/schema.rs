@@ -1,14 +1,10 @@
 //! `fusionkeep schema`: the JSON Schemas of what is read and printed, made from the Rust types.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
-use crate::model::{
-    ClusterFusionAuthInstanceSpec, EntityGrantSpec, EntitySpec, EntityTypeSpec, FusionAuthInstanceSpec,
-    IdentityProviderLinkSpec, Kind, LambdaSpec, PlanApprovalSpec, UserSpec,
-};
+use crate::manifest::{self, nearest};
 use crate::report::Report;
 
 use super::exit::Exit;
@@ -36,84 +32,57 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     if let Some(directory) = &arguments.check {
         return check(directory, &schemas);
     }
+    let names = || schemas.keys().filter_map(|file| file.strip_suffix(".json"));
     let Some(name) = &arguments.name else {
-        let names: String = schemas.iter().map(|schema| format!("{}\n", schema.name)).collect();
-        output::result(&names)?;
+        output::result(&names().map(|name| format!("{name}\n")).collect::<String>())?;
         return Ok(Exit::Done);
     };
     let wanted = name.strip_suffix(".json").unwrap_or(name).to_lowercase();
-    match schemas.iter().find(|schema| schema.name.to_lowercase() == wanted) {
-        Some(schema) => output::json(&schema.schema)?,
+    match schemas.get(&format!("{wanted}.json")) {
+        Some(schema) => output::result(schema)?,
         None => {
-            let names: Vec<&str> = schemas.iter().map(|schema| schema.name.as_str()).collect();
+            let hint = match nearest(&wanted, names()) {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => format!("there are {}", names().collect::<Vec<_>>().join(", ")),
+            };
             return Err(Failure::Argument {
                 message: format!("there is no schema \"{name}\""),
-                hint: Some(format!("there are {}", names.join(", "))),
+                hint: Some(hint),
             });
         }
     }
     Ok(Exit::Done)
 }
 
-/// One schema and the name of its file, without `.json`.
-struct Named {
-    name: String,
-    schema: Value,
+/// Every schema by the name of its file.
+fn schemas() -> BTreeMap<String, String> {
+    let mut files = manifest::schema::files();
+    let report = schemars::schema_for!(Report).to_value();
+    files.insert("report.json".to_owned(), format!("{report:#}\n"));
+    files
 }
 
-fn schemas() -> Vec<Named> {
-    vec![Named { name: "report".to_owned(), schema: schemars::schema_for!(Report).to_value() }]
-}
-
-/// The schema of a kind's `spec`.
-pub fn spec_schema(kind: Kind) -> Value {
-    match kind {
-        Kind::EntityType => schemars::schema_for!(EntityTypeSpec),
-        Kind::Lambda => schemars::schema_for!(LambdaSpec),
-        Kind::User => schemars::schema_for!(UserSpec),
-        Kind::Entity => schemars::schema_for!(EntitySpec),
-        Kind::EntityGrant => schemars::schema_for!(EntityGrantSpec),
-        Kind::IdentityProviderLink => schemars::schema_for!(IdentityProviderLinkSpec),
-        Kind::FusionAuthInstance => schemars::schema_for!(FusionAuthInstanceSpec),
-        Kind::ClusterFusionAuthInstance => schemars::schema_for!(ClusterFusionAuthInstanceSpec),
-        Kind::PlanApproval => schemars::schema_for!(PlanApprovalSpec),
-    }
-    .to_value()
-}
-
-fn file(directory: &Path, schema: &Named) -> PathBuf {
-    directory.join(format!("{}.json", schema.name))
-}
-
-fn content(schema: &Named) -> String {
-    // Display of a JSON value in its long form cannot fail.
-    format!("{:#}\n", schema.schema)
-}
-
-fn write(directory: &Path, schemas: &[Named]) -> Result<Exit, Failure> {
+fn write(directory: &Path, schemas: &BTreeMap<String, String>) -> Result<Exit, Failure> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| Failure::Write { path, source }
     };
     fs::create_dir_all(directory).map_err(failed(directory))?;
-    for schema in schemas {
-        let path = file(directory, schema);
-        fs::write(&path, content(schema)).map_err(failed(&path))?;
+    for (name, schema) in schemas {
+        let path = directory.join(name);
+        fs::write(&path, schema).map_err(failed(&path))?;
     }
     Ok(Exit::Done)
 }
 
-fn check(directory: &Path, schemas: &[Named]) -> Result<Exit, Failure> {
-    let mut wrong = Vec::new();
-    for schema in schemas {
-        match fs::read_to_string(file(directory, schema)) {
-            Ok(found) if found == content(schema) => {}
-            _ => wrong.push(format!("{}.json", schema.name)),
-        }
-    }
-    if wrong.is_empty() {
+fn check(directory: &Path, schemas: &BTreeMap<String, String>) -> Result<Exit, Failure> {
+    let is_other = |(name, schema): &(&String, &String)| {
+        fs::read_to_string(directory.join(name)).ok().as_ref() != Some(*schema)
+    };
+    let files: Vec<String> = schemas.iter().filter(is_other).map(|(name, _)| name.clone()).collect();
+    if files.is_empty() {
         Ok(Exit::Done)
     } else {
-        Err(Failure::Generated { directory: directory.to_owned(), files: wrong })
+        Err(Failure::Generated { directory: directory.to_owned(), files })
     }
 }

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use url::{Host, Url};
 use uuid::Uuid;
 
-use crate::manifest::Instance;
-use crate::model::{Address, DEFAULT_NAMESPACE, Guards, Kind, Owner, Place, SecretSource};
+use crate::manifest::{self, Instance};
+use crate::model::{Address, Guards, Owner, Place, SecretSource};
 
 use super::arguments::{IN_MEMORY, TargetArguments};
 
@@ -47,12 +47,6 @@ pub struct Choice {
 pub enum TargetError {
     #[error("there is no target")]
     None,
-    #[error("the input has several instances: {}", list(.0))]
-    Several(Vec<Address>),
-    #[error("the input has no instance \"{name}\"")]
-    Unknown { name: String, known: Vec<Address> },
-    #[error("\"{name}\" is the name of several instances: {}", list(.instances))]
-    Ambiguous { name: String, instances: Vec<Address> },
     #[error("{origin} \"{text}\" is no base URL: {why}")]
     Url { origin: String, text: String, why: &'static str },
     /// A manifest names a URL that the operator of the pipeline has not allowed.
@@ -68,10 +62,6 @@ pub enum TargetError {
     TenantId(String),
 }
 
-fn list(addresses: &[Address]) -> String {
-    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
 impl TargetError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
@@ -79,10 +69,6 @@ impl TargetError {
             TargetError::None => {
                 "give --url (with FUSIONKEEP_API_KEY), or declare a FusionAuthInstance, or try --sandbox"
             }
-            TargetError::Several(_) => "choose one with --instance [NS/]NAME",
-            TargetError::Unknown { known, .. } if known.is_empty() => "declare it, or give --url",
-            TargetError::Unknown { known, .. } => return Some(format!("it has {}", list(known))),
-            TargetError::Ambiguous { .. } => "choose one with --instance KIND/NS/NAME",
             TargetError::Url { .. } => "write http or https, a host, and an optional path",
             TargetError::NotAllowed { url, .. } => {
                 return Some(format!(
@@ -106,9 +92,6 @@ impl TargetError {
     pub fn code(&self) -> &'static str {
         match self {
             TargetError::None => "no-target",
-            TargetError::Several(_) => "several-instances",
-            TargetError::Unknown { .. } => "unknown-instance",
-            TargetError::Ambiguous { .. } => "ambiguous-instance",
             TargetError::Url { .. } => "invalid-url",
             TargetError::NotAllowed { .. } => "url-not-allowed",
             TargetError::InsecureHttp(_) => "insecure-http",
@@ -126,29 +109,20 @@ impl TargetError {
     }
 }
 
-/// Decides on the target.
-pub fn choose(arguments: &TargetArguments, instances: &[Instance]) -> Result<Choice, TargetError> {
+/// Which instance of the input the arguments ask for.
+pub fn instance_choice(arguments: &TargetArguments) -> manifest::target::Choice<'_> {
+    manifest::target::Choice {
+        server_given: is_given(arguments.sandbox.as_deref()) || is_given(arguments.url.as_deref()),
+        instance: given(arguments.instance.as_deref()),
+    }
+}
+
+/// Decides on the target, with the instance that was chosen from the input.
+pub fn choose(arguments: &TargetArguments, instance: Option<&Instance>) -> Result<Choice, TargetError> {
     let sandbox = given(arguments.sandbox.as_deref());
     let url = given(arguments.url.as_deref());
     let elsewhere = sandbox.is_some() || url.is_some();
-    let named = given(arguments.instance.as_deref());
     let given_url = url.map(|text| base_url("--url", text)).transpose()?;
-    let (instance, address) = match (named, elsewhere) {
-        // Where the run goes is settled: the name says whose objects it is about, declared or not.
-        (Some(name), true) => match find(instances, name) {
-            Ok(instance) => (Some(instance), Some(instance.address.clone())),
-            Err(TargetError::Unknown { .. }) => (None, Some(named_address(name))),
-            Err(error) => return Err(error),
-        },
-        (Some(name), false) => {
-            let instance = find(instances, name)?;
-            (Some(instance), Some(instance.address.clone()))
-        }
-        (None, _) => {
-            let instance = only(instances, given_url.as_ref())?;
-            (instance, instance.map(|instance| instance.address.clone()))
-        }
-    };
     let server = match (sandbox, given_url, instance) {
         (Some(store), _, _) => Server::Sandbox { store: (store != IN_MEMORY).then(|| PathBuf::from(store)) },
         (None, Some(url), _) => fusionauth(arguments, url, None)?,
@@ -163,7 +137,7 @@ pub fn choose(arguments: &TargetArguments, instances: &[Instance]) -> Result<Cho
     Ok(Choice {
         owner: owner(arguments, spec.map(|spec| spec.owner.as_str()), is_sandbox)?,
         tenant_id: tenant_id(arguments, spec.and_then(|spec| spec.tenant_id.0).map(|id| id.0), elsewhere)?,
-        instance: address,
+        instance: instance.map(|instance| instance.address.clone()),
         guards: spec.map(|spec| spec.guards.clone()).unwrap_or_default(),
         runner_key: spec.filter(|_| !elsewhere).and_then(|spec| spec.runner_key.clone()),
         ca_bundle: spec.and_then(|spec| spec.tls.as_ref()).and_then(|tls| tls.ca_bundle.clone()),
@@ -174,6 +148,10 @@ pub fn choose(arguments: &TargetArguments, instances: &[Instance]) -> Result<Cho
 /// Empty text is what CI systems set for what is not set.
 fn given(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.is_empty())
+}
+
+fn is_given(text: Option<&str>) -> bool {
+    given(text).is_some()
 }
 
 fn fusionauth(
@@ -243,49 +221,6 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// The only instance, or the only one with that URL.
-fn only<'a>(instances: &'a [Instance], url: Option<&Url>) -> Result<Option<&'a Instance>, TargetError> {
-    if let [] | [_] = instances {
-        return Ok(instances.first());
-    }
-    let same = |instance: &&Instance| base_url("", &instance.spec.url).ok().as_ref() == url;
-    let mut matching = instances.iter().filter(same);
-    match (url, matching.next(), matching.next()) {
-        (Some(_), Some(instance), None) => Ok(Some(instance)),
-        _ => Err(TargetError::Several(addresses(instances))),
-    }
-}
-
-fn addresses<'a>(instances: impl IntoIterator<Item = &'a Instance>) -> Vec<Address> {
-    instances.into_iter().map(|instance| instance.address.clone()).collect()
-}
-
-/// The instance that `[KIND/][NS/]NAME` names.
-fn find<'a>(instances: &'a [Instance], name: &str) -> Result<&'a Instance, TargetError> {
-    let wanted = named_address(name);
-    let any_kind = name.parse::<Address>().is_err();
-    let fits = |instance: &&Instance| {
-        let address = &instance.address;
-        address.name == wanted.name
-            && address.namespace == wanted.namespace
-            && (any_kind || address.kind == wanted.kind)
-    };
-    let found: Vec<&Instance> = instances.iter().filter(fits).collect();
-    match found.as_slice() {
-        [instance] => Ok(instance),
-        [] => Err(TargetError::Unknown { name: name.to_owned(), known: addresses(instances) }),
-        _ => Err(TargetError::Ambiguous { name: name.to_owned(), instances: addresses(found) }),
-    }
-}
-
-/// `[KIND/][NS/]NAME` as an address; FusionAuthInstance when no kind is named.
-fn named_address(name: &str) -> Address {
-    name.parse().unwrap_or_else(|_| {
-        let (namespace, name) = name.split_once('/').unwrap_or((DEFAULT_NAMESPACE, name));
-        Address::new(Kind::FusionAuthInstance, namespace, name)
-    })
-}
-
 fn owner(
     arguments: &TargetArguments,
     declared: Option<&str>,
@@ -313,11 +248,11 @@ fn tenant_id(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{FusionAuthInstanceSpec, NonNull, NumberOrPercent};
+    use crate::model::{FusionAuthInstanceSpec, Kind, NonNull, NumberOrPercent};
 
-    fn instance(namespace: &str, name: &str, url: &str) -> Instance {
+    fn instance(name: &str, url: &str) -> Instance {
         Instance {
-            address: Address::new(Kind::FusionAuthInstance, namespace, name),
+            address: Address::new(Kind::FusionAuthInstance, "default", name),
             place: Place { file: "instance.yaml".into(), line: 2, column: 1 },
             spec: FusionAuthInstanceSpec {
                 url: url.to_owned(),
@@ -349,32 +284,34 @@ mod tests {
 
     #[test]
     fn the_key_goes_only_where_the_pipeline_said() {
-        let input = [instance("default", "prod", "https://evil.example")];
-        let error = choose(&arguments(|_| ()), &input).unwrap_err();
+        let evil = instance("prod", "https://evil.example");
+        let input = Some(&evil);
+        let error = choose(&arguments(|_| ()), input).unwrap_err();
         assert!(matches!(&error, TargetError::NotAllowed { url, .. } if url == "https://evil.example"));
         assert!(error.is_refusal());
         for near in
             ["https://evil.example:444", "http://evil.example", "https://evil.example/x", "https://example"]
         {
-            let error = choose(&arguments(|a| a.allowed_urls = vec![near.into()]), &input).unwrap_err();
+            let error = choose(&arguments(|a| a.allowed_urls = vec![near.into()]), input).unwrap_err();
             assert!(matches!(error, TargetError::NotAllowed { .. }), "{near}");
         }
         for same in ["https://evil.example", "https://EVIL.example:443/", " https://evil.example"] {
             let choice =
-                choose(&arguments(|a| a.allowed_urls = vec![PROD.into(), same.into()]), &input).unwrap();
+                choose(&arguments(|a| a.allowed_urls = vec![PROD.into(), same.into()]), input).unwrap();
             assert_eq!(url(&choice), "https://evil.example/", "{same}");
         }
-        let choice = choose(&arguments(|a| a.url = Some(PROD.into())), &input).unwrap();
+        let choice = choose(&arguments(|a| a.url = Some(PROD.into())), input).unwrap();
         assert_eq!((url(&choice), choice.owner.as_str()), ("https://auth.example.com/", "prod-owner"));
         assert!(choice.guards.max_deletes.as_ref().is_some(), "the instance still gives owner and guards");
     }
 
     #[test]
     fn an_instances_key_is_not_for_another_url() {
-        let mut input = instance("default", "prod", PROD);
+        let mut input = instance("prod", PROD);
         input.spec.api_key = Some(SecretSource { from_env: Some("X".into()), ..SecretSource::default() });
         input.spec.tenant_id = NonNull(Some(crate::model::Id(Uuid::nil())));
-        let choice = choose(&arguments(|a| a.url = Some("https://other.example".into())), &[input]).unwrap();
+        let choice =
+            choose(&arguments(|a| a.url = Some("https://other.example".into())), Some(&input)).unwrap();
         assert!(matches!(choice.server, Server::FusionAuth { api_key: None, .. }));
         assert_eq!(choice.tenant_id, None);
     }
@@ -387,7 +324,7 @@ mod tests {
                 a.owner = Some("o".into());
                 a.insecure_http = insecure;
             };
-            choose(&arguments(set), &[]).map(|_| ())
+            choose(&arguments(set), None).map(|_| ())
         };
         for good in ["http://127.0.0.1:9011", "http://[::1]:9011", "http://localhost:9011", PROD] {
             assert_eq!(at(good, false), Ok(()), "{good}");
@@ -404,48 +341,19 @@ mod tests {
     }
 
     #[test]
-    fn several_instances_need_a_choice() {
-        let input = [
-            instance("default", "prod", PROD),
-            instance("default", "test", "https://test.example.com"),
-            instance("team-a", "prod", "https://a.example.com"),
-        ];
-        let choose = |set: &dyn Fn(&mut TargetArguments)| {
-            choose(
-                &arguments(|a| {
-                    a.allowed_urls = input.iter().map(|instance| instance.spec.url.clone()).collect();
-                    set(a);
-                }),
-                &input,
-            )
-        };
-        let error = choose(&|_| ()).unwrap_err();
-        assert!(error.to_string().contains("FusionAuthInstance/team-a/prod"), "{error}");
-        assert!(matches!(choose(&|a| a.sandbox = Some(IN_MEMORY.into())), Err(TargetError::Several(_))));
-        let named =
-            |name: &str| choose(&|a| a.instance = Some(name.into())).map(|choice| url(&choice).to_owned());
-        assert_eq!(named("test").unwrap(), "https://test.example.com/");
-        assert_eq!(named("team-a/prod").unwrap(), "https://a.example.com/");
-        assert_eq!(named("FusionAuthInstance/prod").unwrap(), "https://auth.example.com/");
-        assert!(matches!(named("nothing"), Err(TargetError::Unknown { .. })));
-        let by_url = choose(&|a| a.url = Some("https://test.example.com/".into())).unwrap();
-        assert_eq!(by_url.owner.as_str(), "test-owner");
-    }
-
-    #[test]
     fn the_sandbox_goes_first_and_names_its_owner() {
         let choice = choose(
             &arguments(|a| {
                 a.sandbox = Some("target/x.db".into());
                 a.url = Some(PROD.into());
             }),
-            &[],
+            None,
         )
         .unwrap();
         assert_eq!(choice.server, Server::Sandbox { store: Some("target/x.db".into()) });
         assert_eq!(choice.owner.as_str(), "sandbox");
         let declared =
-            choose(&arguments(|a| a.sandbox = Some(IN_MEMORY.into())), &[instance("default", "prod", PROD)])
+            choose(&arguments(|a| a.sandbox = Some(IN_MEMORY.into())), Some(&instance("prod", PROD)))
                 .unwrap();
         assert_eq!(
             (declared.server, declared.owner.as_str()),
@@ -455,15 +363,15 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_said() {
-        assert_eq!(choose(&arguments(|_| ()), &[]), Err(TargetError::None));
-        assert_eq!(choose(&arguments(|a| a.url = Some(PROD.into())), &[]), Err(TargetError::NoOwner));
+        assert_eq!(choose(&arguments(|_| ()), None), Err(TargetError::None));
+        assert_eq!(choose(&arguments(|a| a.url = Some(PROD.into())), None), Err(TargetError::NoOwner));
         let set = |a: &mut TargetArguments| {
             a.url = Some(PROD.into());
             a.owner = Some("o".into());
             a.tenant_id = Some("nothing".into());
         };
-        assert_eq!(choose(&arguments(set), &[]), Err(TargetError::TenantId("nothing".into())));
+        assert_eq!(choose(&arguments(set), None), Err(TargetError::TenantId("nothing".into())));
         let empty = |a: &mut TargetArguments| a.url = Some(String::new());
-        assert_eq!(choose(&arguments(empty), &[]), Err(TargetError::None), "an empty variable is not set");
+        assert_eq!(choose(&arguments(empty), None), Err(TargetError::None), "an empty variable is not set");
     }
 }

@@ -20,10 +20,17 @@ pub struct ExplainError {
 /// How wide the text is, in characters.
 const WIDTH: usize = 96;
 
-/// What `explain Kind.field.field` prints. `schema` is that of the kind's `spec`, with `$defs`.
+/// What `explain Kind.field.field` prints. `schema` is that of the kind's document, with `$defs`. A path begins
+/// in `spec`, unless it names `spec` or `metadata` itself.
 pub fn explain(kind: Kind, schema: &Value, path: &[&str]) -> Result<String, ExplainError> {
     let reader = Reader { root: schema };
-    let mut node = reader.resolve(schema);
+    let top = reader.resolve(schema);
+    let (spec, path) = match (reader.fields(top).and_then(|fields| fields.get("spec")), path) {
+        (Some(spec), ["spec", path @ ..]) => (spec, path),
+        (Some(_), ["metadata", ..]) | (None, _) => (top, path),
+        (Some(spec), _) => (spec, path),
+    };
+    let mut node = reader.resolve(spec);
     for (depth, name) in path.iter().enumerate() {
         let fields = reader.fields(node);
         let Some(next) = fields.and_then(|fields| fields.get(*name)) else {
@@ -171,10 +178,10 @@ fn wrapped(page: &mut String, text: &str, indent: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::UserSpec;
+    use crate::manifest::schema;
 
     fn user(path: &[&str]) -> Result<String, ExplainError> {
-        explain(Kind::User, &serde_json::to_value(schemars::schema_for!(UserSpec)).unwrap(), path)
+        explain(Kind::User, schema::of(Kind::User), path)
     }
 
     #[test]
@@ -188,6 +195,8 @@ mod tests {
         let page = user(&["usernameStatus"]).unwrap();
         assert!(page.contains("VALUES:\n    ACTIVE, PENDING, REJECTED\n"), "{page}");
         assert!(user(&[]).unwrap().contains("  email <string>"));
+        assert_eq!(user(&["spec", "email"]), user(&["email"]));
+        assert!(user(&["metadata"]).unwrap().contains("  name <string> -required-"));
     }
 
     #[test]

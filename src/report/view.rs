@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::manifest::Diagnostic;
 use crate::model::{Address, Deletion, Sensitivity};
 use crate::reconcile::{
     Action, Blame, CallCounts, Change, FieldChange, Key, Outcome, Plan, Problem, Reason, Risk, Shown, Status,
@@ -178,6 +179,19 @@ impl From<&Problem> for ProblemView {
             address: problem.address.as_ref().map(ToString::to_string),
             place: problem.place.as_ref().map(|place| (place.file.to_string(), place.line, place.column)),
             blame: problem.blame,
+        }
+    }
+}
+
+impl From<&Diagnostic> for ProblemView {
+    fn from(diagnostic: &Diagnostic) -> Self {
+        ProblemView {
+            code: diagnostic.code.to_owned(),
+            message: diagnostic.message.clone(),
+            hint: diagnostic.hint.clone(),
+            address: diagnostic.address.as_ref().map(ToString::to_string),
+            place: diagnostic.place.as_ref().map(|place| (place.file.to_string(), place.line, place.column)),
+            blame: Blame::Error,
         }
     }
 }
