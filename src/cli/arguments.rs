@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use jiff::SignedDuration;
 
 use crate::engine::select::LabelSelector;
-use crate::model::Address;
+use crate::model::{Address, NumberOrPercent};
 
 /// Flags of every command.
 #[derive(Debug, clap::Args)]
@@ -207,4 +207,58 @@ pub struct ReportArguments {
     /// Show personal values that come from the server
     #[arg(long, env = "FUSIONKEEP_SHOW_PERSONAL", value_parser = switch)]
     pub show_personal: bool,
+}
+
+/// Limits that are judged before the first write, and what lifts them.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Guards")]
+pub struct GuardArguments {
+    /// Delete what we own and the manifests no longer declare
+    #[arg(long, env = "FUSIONKEEP_PRUNE", value_parser = switch)]
+    pub prune: bool,
+    /// The most deletions, a number or a percentage of what is owned [default: over 10 and over 20%]
+    #[arg(long, value_name = "N|P%", env = "FUSIONKEEP_MAX_DELETES")]
+    pub max_deletes: Option<NumberOrPercent>,
+    /// The most users changed, a number or a percentage of those owned [default: over 10 and over 50%]
+    #[arg(long, value_name = "N|P%", env = "FUSIONKEEP_MAX_CHANGED_USERS")]
+    pub max_changed_users: Option<NumberOrPercent>,
+    /// Allow that people are deleted for good
+    #[arg(long, env = "FUSIONKEEP_ALLOW_HARD_DELETE", value_parser = switch)]
+    pub allow_hard_delete: bool,
+    /// Allow that roles of FusionAuth's own application are given
+    #[arg(long, env = "FUSIONKEEP_ALLOW_ADMIN_ROLES", value_parser = switch)]
+    pub allow_admin_roles: bool,
+}
+
+/// Where the ownership record is kept.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Record")]
+pub struct RecordArguments {
+    /// Keep the record of what we own in this file instead of the target's groups
+    #[arg(long, value_name = "FILE", env = "FUSIONKEEP_RECORD")]
+    pub record: Option<PathBuf>,
+}
+
+/// All that a plan is made from: the flags of every command that plans.
+#[derive(Debug, clap::Args)]
+pub struct RunArguments {
+    #[command(flatten)]
+    pub input: InputArguments,
+    #[command(flatten)]
+    pub target: TargetArguments,
+    #[command(flatten)]
+    pub secrets: SecretArguments,
+    #[command(flatten)]
+    pub selection: SelectionArguments,
+    #[command(flatten)]
+    pub guards: GuardArguments,
+    #[command(flatten)]
+    pub record: RecordArguments,
+    #[command(flatten)]
+    pub report: ReportArguments,
+    /// Create new users through import, this many at a time: no webhooks, no e-mails [default: 1000 when given]
+    #[arg(long, value_name = "N", env = "FUSIONKEEP_BULK_CREATE", num_args = 0..=1, require_equals = true,
+        default_missing_value = "1000", value_parser = clap::value_parser!(u32).range(1..=100_000),
+        help_heading = "Guards")]
+    pub bulk_create: Option<u32>,
 }

@@ -19,6 +19,8 @@ pub fn of_failure(failure: &Failure) -> Exit {
     match failure {
         Failure::Target(error) if error.is_refusal() => Exit::Guard,
         Failure::Manifests(LoadError::Empty { .. }) => Exit::Guard,
+        Failure::PruneWithoutKey | Failure::NoTerminal | Failure::NotApproved => Exit::Guard,
+        Failure::RecordMoved => Exit::Stale,
         Failure::Engine(error) => error.exit(),
         Failure::Output(_)
         | Failure::Read { .. }
@@ -26,6 +28,7 @@ pub fn of_failure(failure: &Failure) -> Exit {
         | Failure::Instance(_)
         | Failure::Target(_)
         | Failure::NoApiKey
+        | Failure::Answer(_)
         | Failure::RunnerKey(_)
         | Failure::Secret { .. }
         | Failure::Write { .. }

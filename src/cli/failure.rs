@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::engine;
-use crate::engine::keys::ParseKeyError;
+use crate::engine::keys::{MAKE_A_KEY, ParseKeyError};
 use crate::engine::secrets::SecretError;
 use crate::manifest::{Diagnostic, LoadError};
 use crate::model::Place;
@@ -47,6 +47,17 @@ pub enum Failure {
     Target(#[from] TargetError),
     #[error("there is no API key")]
     NoApiKey,
+    #[error("--prune needs a runner key: whoever may write groups could else add a person to the record")]
+    PruneWithoutKey,
+    #[error("there is no terminal to ask at")]
+    NoTerminal,
+    #[error("the answer cannot be read: {0}")]
+    Answer(io::Error),
+    #[error("not approved; nothing was written")]
+    NotApproved,
+    /// Another run wrote the record while a person was asked.
+    #[error("another run has written the record since the plan was made")]
+    RecordMoved,
     #[error("{0}")]
     RunnerKey(#[from] ParseKeyError),
     /// One of our own keys, where an instance says that it is.
@@ -72,6 +83,11 @@ impl Failure {
             Failure::Instance(diagnostic) => diagnostic.code,
             Failure::Target(error) => error.code(),
             Failure::NoApiKey => "no-api-key",
+            Failure::PruneWithoutKey => "prune-without-key",
+            Failure::NoTerminal => "no-terminal",
+            Failure::Answer(_) => "answer",
+            Failure::NotApproved => "not-approved",
+            Failure::RecordMoved => "stale-plan",
             Failure::RunnerKey(_) => "runner-key",
             Failure::Secret { .. } => "secret",
             Failure::Engine(error) => engine_code(error),
@@ -93,6 +109,10 @@ impl Failure {
                 "set FUSIONKEEP_API_KEY or give --api-key-file; it is no argument, for those show in the process list"
                     .to_owned(),
             ),
+            Failure::PruneWithoutKey => Some(MAKE_A_KEY.to_owned()),
+            Failure::NoTerminal => Some("--auto-approve applies without asking".to_owned()),
+            Failure::RecordMoved => Some("plan again".to_owned()),
+            Failure::Answer(_) | Failure::NotApproved => None,
             Failure::RunnerKey(error) => Some(error.hint().to_owned()),
             Failure::Secret { source, .. } => source.hint(),
             Failure::Engine(error) => error.hint(),
@@ -107,7 +127,7 @@ impl Failure {
             Failure::Manifests(LoadError::Invalid(diagnostics)) => {
                 format!("{}{self}\n", load::rendered(diagnostics))
             }
-            _ => report::text_problems(&[self.problem()], "error", Style::ERROR),
+            _ => report::text_problems(&self.problems(), "error", Style::ERROR),
         }
     }
 
@@ -120,8 +140,17 @@ impl Failure {
                 let views = |list: Vec<&Diagnostic>| list.into_iter().map(ProblemView::from).collect();
                 Some(View::of_errors(views(errors), views(warnings)))
             }
-            _ => Some(View::of_errors(vec![self.problem()], Vec::new())),
+            _ => Some(View::of_errors(self.problems(), Vec::new())),
         }
+    }
+
+    /// The failure, and the objects that it is about.
+    fn problems(&self) -> Vec<ProblemView> {
+        let mut problems = vec![self.problem()];
+        if let Failure::Engine(engine::error::Error::Stale(moved)) = self {
+            problems.extend(moved.iter().map(ProblemView::from));
+        }
+        problems
     }
 
     fn problem(&self) -> ProblemView {
@@ -157,6 +186,6 @@ fn engine_code(error: &engine::error::Error) -> &'static str {
         Error::PlanHasErrors(_) => "plan-has-errors",
         Error::WrongTarget(_) => "wrong-target",
         Error::Stale(_) => "stale-plan",
-        Error::Record { .. } => "record",
+        Error::Record(_) => "record",
     }
 }

@@ -3,6 +3,7 @@
 //! stdout holds the result alone, stderr everything else. Exit statuses are decided in `exit`, errors are typed
 //! in `failure`, flags that several commands share stand in `arguments`.
 
+mod apply;
 mod arguments;
 mod completion;
 mod connect;
@@ -12,6 +13,8 @@ mod failure;
 mod load;
 mod logging;
 mod output;
+mod pipeline;
+mod plan;
 mod sandbox;
 mod schema;
 mod signals;
@@ -45,6 +48,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Plan(Box<plan::Arguments>),
+    Apply(Box<apply::Arguments>),
     Validate(validate::Arguments),
     Schema(schema::Arguments),
     Explain(explain::Arguments),
@@ -56,6 +61,8 @@ enum Command {
 impl Command {
     fn run(&self) -> Result<Exit, Failure> {
         match self {
+            Command::Plan(arguments) => plan::run(arguments),
+            Command::Apply(arguments) => apply::run(arguments),
             Command::Validate(arguments) => validate::run(arguments),
             Command::Schema(arguments) => schema::run(arguments),
             Command::Explain(arguments) => explain::run(arguments),
@@ -68,6 +75,8 @@ impl Command {
     /// In which form the command reports on stdout, failures included.
     fn format(&self) -> Format {
         match self {
+            Command::Plan(arguments) => arguments.run.report.format,
+            Command::Apply(arguments) => arguments.run.report.format,
             Command::Validate(arguments) => arguments.format,
             Command::Schema(_)
             | Command::Explain(_)

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::report::{Report, View, markdown, text};
+use crate::report::{Report, Style, View, markdown, text, text_problems};
 
 use super::arguments::{ColorWhen, Format};
 use super::failure::Failure;
@@ -31,6 +31,12 @@ pub fn result(text: &str) -> Result<(), Failure> {
 /// Tells a person something on stderr. A closed stderr leaves nobody to tell, and is no reason to stop.
 pub fn tell(text: &str) {
     let _ = anstream::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Tells a report's warnings and errors on stderr.
+pub fn tell_problems(view: &View) {
+    tell(&text_problems(&view.warnings, "warning", Style::WARNING));
+    tell(&text_problems(&view.errors, "error", Style::ERROR));
 }
 
 /// Writes a report to stdout in its format.

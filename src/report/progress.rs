@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// One bar at a time: the phase of a run, with a count when the total is known. Cheap to clone; all clones draw
+/// The phase of a run, and how far it has come. Cheap to clone; all clones draw
 /// the same bar.
 #[derive(Clone, Debug)]
 pub struct Progress {
@@ -17,36 +17,25 @@ impl Progress {
     pub fn new(quiet: bool) -> Self {
         let hidden = quiet || !std::io::stderr().is_terminal();
         let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        Progress { bar: ProgressBar::with_draw_target(None, target) }
+        let bar = ProgressBar::with_draw_target(None, target);
+        // A template that does not parse leaves the usual style; there is nothing better to do about a bar.
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{wide_bar}] {pos}/{len}") {
+            bar.set_style(style);
+        }
+        Progress { bar }
     }
 
-    /// Begins a phase (`observing`, `applying`) of `total` steps, or of an unknown number.
-    pub fn begin(&self, phase: &str, total: Option<u64>) {
-        self.bar.reset();
-        match total {
-            Some(total) => {
-                self.bar.set_length(total);
-                self.set_style("{spinner} {msg} [{wide_bar}] {pos}/{len}");
-            }
-            None => {
-                self.bar.unset_length();
-                self.set_style("{spinner} {msg} {pos}");
-            }
+    /// Shows how far a phase (`reading`, `applying`) has come.
+    pub fn show(&self, phase: &'static str, done: u64, total: u64) {
+        if self.bar.is_hidden() {
+            return;
         }
-        self.bar.set_message(phase.to_owned());
-        if !self.bar.is_hidden() {
+        if self.bar.message() != phase {
+            self.bar.set_message(phase);
             self.bar.enable_steady_tick(Duration::from_millis(120));
         }
-    }
-
-    /// Sets how many steps of the phase are done.
-    pub fn at(&self, done: u64) {
+        self.bar.set_length(total);
         self.bar.set_position(done);
-    }
-
-    /// Adds one done step.
-    pub fn step(&self) {
-        self.bar.inc(1);
     }
 
     /// Prints a line above the bar; on stderr, whether or not there is a bar.
@@ -60,12 +49,5 @@ impl Progress {
     /// Takes the bar away.
     pub fn end(&self) {
         self.bar.finish_and_clear();
-    }
-
-    fn set_style(&self, template: &str) {
-        // A template that does not parse leaves the former style; there is nothing better to do about a bar.
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            self.bar.set_style(style);
-        }
     }
 }

@@ -148,6 +148,13 @@ impl View {
         view
     }
 
+    /// The same without the problems that came with the plan.
+    pub fn since_plan(mut self, plan: &Plan) -> Self {
+        self.warnings.drain(..plan.warnings.len().min(self.warnings.len()));
+        self.errors.drain(..plan.errors.len().min(self.errors.len()));
+        self
+    }
+
     /// Problems without a plan: the run did not come that far.
     pub fn of_errors(errors: Vec<ProblemView>, warnings: Vec<ProblemView>) -> Self {
         View { plan: None, warnings, errors }

@@ -1,0 +1,211 @@
+//! What every command that plans does alike: load, choose the target, connect, read the record, plan.
+
+use std::sync::Arc;
+
+use crate::engine::keys::RunnerKeys;
+use crate::engine::plan::{PlanOptions, Sources};
+use crate::engine::record::{
+    FileRecord, GroupRecord, Loaded, Record, RecordContext, Runner, Trust,
+};
+use crate::engine::secrets::CommandSecrets;
+use crate::engine::select::Selection;
+use crate::engine::session::Session;
+use crate::engine::{self};
+use crate::manifest::Object;
+use crate::model::Guards;
+use crate::reconcile::{Limits, Plan, Problem};
+use crate::report::{Audience, Progress};
+use crate::sandbox;
+
+use super::arguments::{GuardArguments, RunArguments};
+use super::connect::{Connected, connect};
+use super::failure::Failure;
+use super::target::choose;
+use super::{load, output, target};
+
+/// A run that is ready to plan.
+pub struct Run {
+    pub objects: Vec<Object>,
+    pub session: Session,
+    pub record: Box<dyn Record>,
+    pub loaded: Loaded,
+    pub keys: Option<Arc<RunnerKeys>>,
+    pub secrets: CommandSecrets,
+    pub options: PlanOptions,
+    pub progress: Progress,
+    pub audience: Audience,
+    /// Changes under way at once.
+    pub parallelism: usize,
+    /// Serves as long as it is held.
+    _sandbox: Option<sandbox::Running>,
+}
+
+/// The runtime of one command.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)
+}
+
+/// From arguments to a target that has answered and a record that has been read.
+pub async fn prepare(arguments: &RunArguments) -> Result<Run, Failure> {
+    let mut input = load::input(&arguments.input)?;
+    let chosen = crate::manifest::target::choose(&mut input, &target::instance_choice(&arguments.target))
+        .map_err(Failure::Instance)?;
+    if chosen.others > 0 {
+        output::tell(&format!("{} objects belong to other instances and are passed over\n", chosen.others));
+    }
+    let instance = chosen.instance.and_then(|number| input.instances.get(number));
+    let choice = choose(&arguments.target, instance)?;
+    let progress = Progress::new(false);
+    let documents = std::mem::take(&mut input.secrets);
+    let Connected { connection, keys, secrets, sandbox } =
+        connect(&choice, &arguments.target, &arguments.secrets, documents, &progress).await?;
+    if arguments.guards.prune && keys.is_none() {
+        return Err(Failure::PruneWithoutKey);
+    }
+    let session = Session::connect(&connection).await?;
+    let context = RecordContext {
+        owner: session.owner().clone(),
+        tenant_id: session.tenant_id(),
+        url: session.target().url.clone(),
+        runner: Runner::command(),
+        keys: keys.clone(),
+    };
+    let record = record(arguments, &session, context).await?;
+    let loaded = record.read().await.map_err(engine::error::Error::from)?;
+    Ok(Run {
+        options: options(arguments, choice.guards)?,
+        objects: input.objects,
+        session,
+        record,
+        loaded,
+        keys,
+        secrets,
+        progress,
+        audience: Audience { personal: arguments.report.show_personal },
+        parallelism: usize::from(arguments.target.parallelism),
+        _sandbox: sandbox,
+    })
+}
+
+async fn record(
+    arguments: &RunArguments,
+    session: &Session,
+    context: RecordContext,
+) -> Result<Box<dyn Record>, Failure> {
+    match arguments.record.record.as_deref().filter(|path| !path.as_os_str().is_empty()) {
+        Some(path) => Ok(Box::new(FileRecord::new(path, context))),
+        None => {
+            let default_tenant = session.default_tenant().await?;
+            Ok(Box::new(GroupRecord::new(session.client(), default_tenant, context)))
+        }
+    }
+}
+
+fn options(arguments: &RunArguments, instance: Guards) -> Result<PlanOptions, Failure> {
+    let selection = Selection {
+        targets: arguments.selection.targets.iter().cloned().collect(),
+        labels: arguments.selection.selector.clone(),
+    };
+    let prune = arguments.guards.prune;
+    if prune && selection.labels.is_some() {
+        return Err(Failure::Argument {
+            message: "--prune does not go with -l: the record holds no labels".to_owned(),
+            hint: Some("narrow it with --target KIND/NAME".to_owned()),
+        });
+    }
+    Ok(PlanOptions {
+        selection,
+        prune,
+        import_batch: arguments.bulk_create,
+        limits: limits(&arguments.guards, instance),
+        ..PlanOptions::default()
+    })
+}
+
+fn limits(arguments: &GuardArguments, instance: Guards) -> Limits {
+    Limits {
+        max_deletes: arguments.max_deletes,
+        max_changed_users: arguments.max_changed_users,
+        allow_hard_delete: arguments.allow_hard_delete,
+        allow_admin_roles: arguments.allow_admin_roles,
+        instance,
+    }
+}
+
+impl Run {
+    /// Plans, with what is to be said of keys and record.
+    pub async fn plan(&self) -> Result<Plan, Failure> {
+        let bar = Bar(self.progress.clone());
+        let sources = Sources {
+            session: &self.session,
+            record: Some((&self.loaded, self.record.as_ref())),
+            keys: self.keys.as_deref(),
+            secrets: &self.secrets,
+            progress: &bar,
+        };
+        let plan = engine::plan::plan(sources, &self.objects, &self.options).await;
+        self.progress.end();
+        let mut plan = plan?;
+        let mut warnings = record_warnings(&self.loaded, self.keys.as_deref());
+        warnings.append(&mut plan.warnings);
+        plan.warnings = warnings;
+        Ok(plan)
+    }
+}
+
+/// What a reader should know of the record and of the runner's keys.
+fn record_warnings(loaded: &Loaded, keys: Option<&RunnerKeys>) -> Vec<Problem> {
+    let mut warnings = Vec::new();
+    let mut warn = |code: &str, message: String, hint: &str| {
+        warnings.push(Problem::error(code, message, hint));
+    };
+    if keys.is_none() {
+        warn(
+            "no-runner-key",
+            "there is no runner key: a new password is seen by its `version` only, and neither plan nor record \
+             is signed"
+                .to_owned(),
+            engine::keys::MAKE_A_KEY,
+        );
+    }
+    match &loaded.trust {
+        Trust::Unverified(key) => warn(
+            "record-unverified",
+            format!("the record is signed with the key {key}, which this run does not have"),
+            "give that key as FUSIONKEEP_KEY; nothing can be applied without it",
+        ),
+        Trust::Unsigned if keys.is_some() => warn(
+            "record-unsigned",
+            "the record is not signed, and this run has a runner key".to_owned(),
+            "`fusionkeep adopt` takes it over and signs it",
+        ),
+        Trust::Absent | Trust::Verified | Trust::Unsigned => {}
+    }
+    if let Some(foreign) = &loaded.foreign {
+        warn(
+            "record-foreign",
+            format!("the record was last written by {foreign}"),
+            "apply refuses until --take-over",
+        );
+    }
+    if let Some(holder) = &loaded.holder {
+        warn("record-locked", format!("another run is at work: {holder}"), "what it does may change this plan");
+    }
+    for claim in &loaded.taken {
+        warn("taken-over", format!("{} was taken over by the owner {}", claim.address, claim.owner), "");
+    }
+    warnings
+}
+
+/// The engine's steps on the progress bar.
+pub struct Bar(pub Progress);
+
+impl engine::progress::Progress for Bar {
+    fn observed(&self, done: u64, total: u64) {
+        self.0.show("reading", done, total);
+    }
+
+    fn applied(&self, done: u64, total: u64) {
+        self.0.show("applying", done, total);
+    }
+}
