@@ -228,6 +228,9 @@ pub struct GuardArguments {
     /// Allow that roles of FusionAuth's own application are given
     #[arg(long, env = "FUSIONKEEP_ALLOW_ADMIN_ROLES", value_parser = switch)]
     pub allow_admin_roles: bool,
+    /// Allow that an entity type is deleted with entities that are not ours
+    #[arg(long, env = "FUSIONKEEP_ALLOW_FOREIGN_ENTITIES", value_parser = switch)]
+    pub allow_foreign_entities: bool,
 }
 
 /// Where the ownership record is kept.

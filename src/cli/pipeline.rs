@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::keys::RunnerKeys;
 use crate::engine::plan::{PlanOptions, Sources};
-use crate::engine::record::{
-    FileRecord, GroupRecord, Loaded, Record, RecordContext, Runner, Trust,
-};
+use crate::engine::record::{FileRecord, GroupRecord, Loaded, Record, RecordContext, Runner, Trust};
 use crate::engine::secrets::CommandSecrets;
 use crate::engine::select::Selection;
 use crate::engine::session::Session;
@@ -128,6 +126,7 @@ fn limits(arguments: &GuardArguments, instance: Guards) -> Limits {
         max_changed_users: arguments.max_changed_users,
         allow_hard_delete: arguments.allow_hard_delete,
         allow_admin_roles: arguments.allow_admin_roles,
+        allow_foreign_entities: arguments.allow_foreign_entities,
         instance,
     }
 }
@@ -189,10 +188,15 @@ fn record_warnings(loaded: &Loaded, keys: Option<&RunnerKeys>) -> Vec<Problem> {
         );
     }
     if let Some(holder) = &loaded.holder {
-        warn("record-locked", format!("another run is at work: {holder}"), "what it does may change this plan");
+        warn(
+            "record-locked",
+            format!("another run is at work: {holder}"),
+            "what it does may change this plan",
+        );
     }
     for claim in &loaded.taken {
-        warn("taken-over", format!("{} was taken over by the owner {}", claim.address, claim.owner), "");
+        let what = claim.address.as_ref().map_or_else(|| "an object".to_owned(), ToString::to_string);
+        warn("taken-over", format!("{what} was taken over by the owner {}", claim.owner), "");
     }
     warnings
 }
