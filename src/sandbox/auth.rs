@@ -60,6 +60,10 @@ fn find_key(state: &State, value: &str) -> Option<(Uuid, Object)> {
     Some((id, state.get(Table::API_KEY, id)?))
 }
 
+fn is_expired(key: &Object, now: i64) -> bool {
+    key.get("expirationInstant").and_then(serde_json::Value::as_i64).is_some_and(|instant| instant <= now)
+}
+
 /// Whether the key may use this route: tenant lock, key manager, permissions. No permissions at all are all
 /// permissions (wire notes §1).
 fn allows(key: &Object, route: &Route) -> bool {

@@ -3,6 +3,7 @@
 
 use std::sync::{PoisonError, RwLockReadGuard};
 
+use bytes::Bytes;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -39,7 +40,7 @@ pub struct Call<'a> {
     /// The tenant that the request is scoped to: by header or tenant-locked key.
     pub tenant: Option<Uuid>,
     pub content_type: Option<String>,
-    pub body: Vec<u8>,
+    pub body: Bytes,
     /// A fault: commits of this request are answered and lost.
     pub lose_writes: bool,
     pub(super) params: Vec<(&'a str, String)>,
@@ -120,9 +121,21 @@ impl<'a> Call<'a> {
         if self.body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Value::Object(Object::new()));
         }
+        self.check_content_type()?;
         serde_json::from_slice(&self.body).map_err(|error| {
             general_error(400, "invalidJSON", format!("Unable to parse JSON. The error was [{error}]"))
         })
+    }
+
+    /// A body must say that it is JSON (wire notes §1; that anything else is a 400 is inferred). Which JSON a PATCH
+    /// takes is checked where it is applied.
+    fn check_content_type(&self) -> Result<(), Reply> {
+        let media = self.content_type.as_deref().unwrap_or("").split(';').next().unwrap_or("").trim();
+        let is_json = media.eq_ignore_ascii_case("application/json");
+        if is_json || self.route.method == "PATCH" || self.route.access == super::router::Access::Control {
+            return Ok(());
+        }
+        Err(general_error(400, "invalidContentType", format!("The Content-Type [{media}] is not supported.")))
     }
 
     /// The body as a JSON object.

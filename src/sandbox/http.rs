@@ -120,7 +120,7 @@ async fn received(request: HttpRequest<Incoming>) -> Result<Request, ()> {
         authorization: text("authorization"),
         tenant: text("x-fusionauth-tenantid"),
         content_type: text("content-type"),
-        body: body.to_bytes().into(),
+        body: body.to_bytes(),
     })
 }
 

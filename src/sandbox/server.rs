@@ -3,6 +3,7 @@
 
 use std::sync::{Mutex, PoisonError, RwLock};
 
+use bytes::Bytes;
 use uuid::Uuid;
 
 use super::auth;
@@ -44,7 +45,7 @@ pub struct Request {
     pub authorization: Option<String>,
     pub tenant: Option<String>,
     pub content_type: Option<String>,
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 /// The answer and what the fault rules want done to it on the wire.
