@@ -46,8 +46,10 @@ fn caller(server: &Server, state: &State, route: &Route, request: &Request) -> R
             _ => Err(refused()),
         };
     }
-    let key = find_key(state, authorization)
-        .filter(|(_, key)| allows(key, route) && !server.faults.key_is_too_fresh(key, server.clock.now()));
+    let now = server.clock.now();
+    let key = find_key(state, authorization).filter(|(_, key)| {
+        !is_expired(key, now) && allows(key, route) && !server.faults.key_is_too_fresh(key, now)
+    });
     match key {
         Some((id, key)) => Ok(Caller::Key(KeyCaller { id, tenant: uuid_at(&key, "tenantId") })),
         None if route.access == Access::Open => Ok(Caller::Anonymous),
