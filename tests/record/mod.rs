@@ -3,6 +3,7 @@
 mod claims;
 mod crashes;
 mod interleavings;
+mod sandbox;
 mod simulation;
 
 use std::sync::Arc;

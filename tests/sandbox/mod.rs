@@ -4,7 +4,7 @@ mod entities;
 mod faults;
 mod generic;
 mod groups;
-mod harness;
+pub mod harness;
 mod house;
 mod keys_and_tenants;
 mod kickstart;

@@ -56,6 +56,9 @@ impl Ledger {
         let update = match update {
             RecordUpdate::Put { mut entry, replaces } => {
                 self.declare(&mut entry);
+                if let Some(known) = self.entries.by_key(&entry.key) {
+                    entry.tenants.extend(&known.tenants);
+                }
                 entry.intent = false;
                 RecordUpdate::Put { entry, replaces }
             }
