@@ -5,8 +5,8 @@ use uuid::Uuid;
 use crate::fusionauth::{self, ErrorKind, ServerVersion};
 use crate::reconcile::{Blame, Outcome, Plan, Problem, Status};
 
+use super::journal::JournalError;
 use super::record::RecordError;
-use super::secrets::SecretError;
 
 /// How a run ended, as its exit status tells it (DESIGN §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,8 +51,6 @@ pub enum Error {
     AmbiguousTenant { tenants: Vec<Tenant> },
     #[error("the API key sees no tenant")]
     NoTenant,
-    #[error("{what}: {source}")]
-    Secret { what: String, source: SecretError },
     /// The plan has errors; they were told with it.
     #[error("the plan has errors")]
     PlanHasErrors(Blame),
@@ -62,6 +60,9 @@ pub enum Error {
     /// Live objects moved since the plan was made.
     #[error("the plan is stale: {} changed since it was made", .0.len())]
     Stale(Vec<Problem>),
+    /// Before-images cannot be kept, so nothing was written.
+    #[error("the journal cannot be written: {0}")]
+    Journal(#[from] JournalError),
     /// The record or the lock refuses or fails.
     #[error("{0}")]
     Record(#[from] RecordError),
@@ -87,9 +88,9 @@ impl Error {
                 "name one with --tenant-id, FUSIONKEEP_TENANT_ID or the instance's tenantId"
             }
             Error::NoTenant => "give the key GET on /api/tenant, or name the tenant with --tenant-id",
-            Error::Secret { source, .. } => return source.hint(),
             Error::PlanHasErrors(_) => return None,
             Error::WrongTarget(_) | Error::Stale(_) => "make a new plan",
+            Error::Journal(error) => error.hint(),
             Error::Record(error) => return error.hint(),
         };
         Some(hint.to_owned())
@@ -113,7 +114,7 @@ impl Error {
             | Error::UnknownTenant { .. }
             | Error::AmbiguousTenant { .. }
             | Error::NoTenant
-            | Error::Secret { .. }
+            | Error::Journal(_)
             | Error::PlanHasErrors(Blame::Error)
             | Error::WrongTarget(_) => Exit::Error,
         }

@@ -104,7 +104,7 @@ async fn users(client: &Client, needs: &Needs) -> Result<BTreeMap<UserBy, Uuid>,
         };
         Ok::<_, Error>(user.and_then(|user| uuid(&user, "id")).map(|id| (by, id)))
     };
-    let named = needs.users.iter().filter(|by| !matches!(by, UserBy::Id(_))).cloned();
+    let named: Vec<UserBy> = needs.users.iter().filter(|by| !matches!(by, UserBy::Id(_))).cloned().collect();
     let answers: Vec<_> = stream::iter(named).map(ask).buffer_unordered(AT_ONCE).try_collect().await?;
     found.extend(answers.into_iter().flatten());
     Ok(found)

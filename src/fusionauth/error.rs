@@ -289,7 +289,9 @@ impl Error {
     /// tracker, fusionauth-issues 1555).
     #[must_use]
     pub fn is_license(&self) -> bool {
-        self.has_kind("notLicensed") || self.has_kind("notLicensedFor")
+        // Their spelling is not documented, so any code that speaks of a licence counts.
+        let speaks = |code: &str| code.to_ascii_lowercase().contains("licens");
+        self.is_api(400) && self.api_errors().is_some_and(|errors| errors.codes().any(speaks))
     }
 
     /// 400 `[TenantIdRequired]`: there are several tenants and none was named.

@@ -131,8 +131,9 @@ impl Verdict {
             return reply;
         }
         let Ok(Value::Object(mut body)) = serde_json::from_slice::<Value>(&reply.body) else { return reply };
-        let Some(rows) =
-            body.values_mut().find_map(|value| value.as_array_mut().filter(|list| !list.is_empty()))
+        // `expandable` lists names of fields, not rows.
+        let mut lists = body.iter_mut().filter(|(name, _)| *name != "expandable");
+        let Some(rows) = lists.find_map(|(_, value)| value.as_array_mut().filter(|list| !list.is_empty()))
         else {
             return reply;
         };

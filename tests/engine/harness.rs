@@ -42,6 +42,11 @@ impl World {
         World { running, session, http: reqwest::Client::new(), secrets }
     }
 
+    /// A new session with the same sandbox, as the next run has it.
+    pub async fn again(&self) -> Next<'_> {
+        Next { world: self, session: Session::connect(&connection(&self.running)).await.unwrap() }
+    }
+
     pub fn sources(&self) -> Sources<'_> {
         Sources {
             session: &self.session,
@@ -76,6 +81,7 @@ impl World {
             cancel: &Cancel::default(),
             recheck,
             parallelism: 8,
+            journal: None,
         };
         apply.run().await
     }
@@ -136,6 +142,29 @@ impl World {
             "oauth2": {"client_id": "x", "issuer": "https://idp.example.com"}}});
         let made = self.request("POST", "/api/identity-provider", body).await;
         made["identityProvider"]["id"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A run after the first.
+pub struct Next<'a> {
+    world: &'a World,
+    pub session: Session,
+}
+
+impl Next<'_> {
+    pub async fn plan(&self, objects: &[Object]) -> Plan {
+        let sources = Sources { session: &self.session, ..self.world.sources() };
+        plan(sources, objects, &PlanOptions::default()).await.unwrap()
+    }
+
+    pub async fn assert_unchanged(&self, objects: &[Object]) {
+        let plan = self.plan(objects).await;
+        assert_eq!(plan.errors, vec![]);
+        assert_eq!(plan.changes, vec![]);
+    }
+
+    pub async fn requests(&self) -> u64 {
+        self.world.requests().await
     }
 }
 

@@ -6,21 +6,58 @@ use secrecy::ExposeSecret;
 
 use crate::fusionauth::{self, ErrorKind};
 use crate::model::Kind;
-use crate::reconcile::{Call, Change, Live, Problem, Purpose, RecordUpdate, stale};
+use crate::reconcile::{Action, Call, Change, Key, Live, Problem, Purpose, RecordUpdate, stale};
 
 use super::super::keys::SecretOf;
-use super::super::reread::{reread_all, reread_one};
+use super::super::reread::{Lives, reread_all, reread_one};
 use super::{Apply, Ended, Error, Recheck, Run, send};
 
 impl Apply<'_> {
-    /// Compares everything that the plan touches with what it was made from, in bulk.
-    pub(super) async fn refuse_if_stale(&self, client: &fusionauth::Client) -> Result<(), Error> {
-        let keys = self.plan.changes.iter().map(|change| (change.kind(), change.key.clone()));
-        let lives = reread_all(client, keys).await?;
+    /// A plan belongs to one server, tenant and owner.
+    pub(super) fn refuse_other_target(&self) -> Result<(), Error> {
+        let (planned, here) = (&self.plan.target, self.session.target());
+        let differs = if planned.url != here.url {
+            format!("it was made for {}, and this is {}", planned.url, here.url)
+        } else if planned.tenant_id != here.tenant_id {
+            format!("it was made for the tenant {}, and this is {}", planned.tenant_id, here.tenant_id)
+        } else if planned.server_version != here.server_version {
+            let (then, now) = (&planned.server_version, &here.server_version);
+            format!("it was made for version {then}, and the server has version {now}")
+        } else if self.plan.owner != *self.session.owner() {
+            format!("it is the owner {}'s, and this run is {}'s", self.plan.owner, self.session.owner())
+        } else {
+            return Ok(());
+        };
+        Err(Error::WrongTarget(differs))
+    }
+
+    /// What stands there now, read at once, where the journal or the comparison needs it.
+    pub(super) async fn before_images(&self, client: &fusionauth::Client) -> Result<Lives, Error> {
+        let compared = self.recheck >= Recheck::Before;
+        if !compared && self.journal.is_none() {
+            return Ok(Lives::new());
+        }
+        let wanted = |change: &&Change| compared || change.action != Action::Create;
+        let keys = self.plan.changes.iter().filter(wanted).flat_map(keys_before);
+        Ok(reread_all(client, keys).await?)
+    }
+
+    /// Compares everything that the plan touches with what it was made from.
+    pub(super) fn refuse_if_stale(&self, lives: &Lives) -> Result<(), Error> {
         let moved = |change: &Change| staleness(change, lives.get(&(change.kind(), change.key.clone())));
         let problems: Vec<Problem> = self.plan.changes.iter().filter_map(moved).collect();
         if problems.is_empty() { Ok(()) } else { Err(Error::Stale(problems)) }
     }
+}
+
+/// The change's key, and the one that it takes the place of.
+pub(super) fn keys_before(change: &Change) -> impl Iterator<Item = (Kind, Key)> {
+    let replaced = match &change.record {
+        RecordUpdate::Put { replaces, .. } => replaces.clone(),
+        RecordUpdate::Remove(_) => None,
+    };
+    let kind = change.kind();
+    std::iter::once(change.key.clone()).chain(replaced).map(move |key| (kind, key))
 }
 
 /// What moved since the change was planned.

@@ -2,6 +2,7 @@
 //! says so, and checked by reading them back where it is not known what became of them.
 
 use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
 
 use serde::Deserialize;
 use uuid::Uuid;
@@ -11,6 +12,10 @@ use crate::reconcile::{Change, import_group, is_batchable};
 
 use super::change::never_sent;
 use super::{Batch, Ended, Run, send};
+
+/// How often, and after which waits, an import is repeated that certainly left nothing.
+const REPEATS: [Duration; 4] =
+    [Duration::from_millis(100), Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
 
 /// Imports that wait to be sent together.
 #[derive(Debug)]
@@ -64,23 +69,20 @@ struct WithId {
 impl Run<'_> {
     /// Imports one user. After a lost answer the user is looked for before anything is repeated.
     pub(super) async fn import_one(&self, change: &Change, ready: &fusionauth::Call) -> Result<(), Error> {
-        let mut repeated = false;
-        loop {
-            let result =
-                if repeated { self.client.execute(ready).await.map(drop) } else { self.execute(ready).await };
-            let Err(error) = result else { return Ok(()) };
-            let ids: Vec<Uuid> = change.key.id().into_iter().collect();
-            if !error.outcome_unknown() {
-                return Err(error);
+        let ids: Vec<Uuid> = change.key.id().into_iter().collect();
+        let mut result = self.execute(ready).await;
+        for wait in REPEATS {
+            match &result {
+                Err(error) if error.outcome_unknown() => {}
+                _ => return result,
             }
+            tokio::time::sleep(wait).await;
             if !self.arrived(&ids).await?.is_empty() {
                 return Ok(());
             }
-            if repeated {
-                return Err(error);
-            }
-            repeated = true;
+            result = self.client.execute(ready).await.map(drop);
         }
+        result
     }
 
     /// Imports users together. One that FusionAuth refuses makes it refuse all: each is then sent alone, so that

@@ -6,11 +6,13 @@ mod change;
 mod conflict;
 mod graph;
 mod imports;
+mod journal;
 mod secrets;
 mod send;
 mod verify;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -66,6 +68,8 @@ pub struct Apply<'a> {
     pub recheck: Recheck,
     /// Changes under way at once; the client's own limit adapts below it.
     pub parallelism: usize,
+    /// Where before-images are kept, so that the run can be undone.
+    pub journal: Option<&'a Path>,
 }
 
 /// How one change ended.
@@ -111,9 +115,13 @@ impl<'a> Apply<'a> {
             None => client,
         };
         let before = client.counts();
+        self.refuse_other_target()?;
+        let lives = self.before_images(&client).await?;
         if self.recheck >= Recheck::Before {
-            self.refuse_if_stale(&client).await?;
+            self.refuse_if_stale(&lives)?;
         }
+        let journal = self.begin_journal(&lives)?;
+        drop(lives);
         let run = Run {
             apply: self,
             client,
@@ -129,7 +137,9 @@ impl<'a> Apply<'a> {
             run.verify(&mut outcomes).await;
         }
         let warnings = run.close_record().await;
-        Ok(run.outcome(outcomes, warnings, before))
+        let mut outcome = run.outcome(outcomes, warnings, before);
+        outcome.warnings.extend(self.end_journal(journal, &outcome));
+        Ok(outcome)
     }
 }
 
