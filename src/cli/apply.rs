@@ -141,6 +141,7 @@ async fn under_lock(
         // A person takes time to answer.
         recheck: if asked { Recheck::Before } else { Recheck::Never },
         parallelism: run.parallelism,
+        journal: None,
     };
     let mut signals = Signals::listen().map_err(Failure::Runtime)?;
     let watched = cancel.clone();

@@ -182,7 +182,7 @@ fn engine_code(error: &engine::error::Error) -> &'static str {
         Error::UnknownTenant { .. } => "unknown-tenant",
         Error::AmbiguousTenant { .. } => "ambiguous-tenant",
         Error::NoTenant => "no-tenant",
-        Error::Secret { .. } => "secret",
+        Error::Journal(_) => "journal",
         Error::PlanHasErrors(_) => "plan-has-errors",
         Error::WrongTarget(_) => "wrong-target",
         Error::Stale(_) => "stale-plan",
