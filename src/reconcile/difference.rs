@@ -309,7 +309,7 @@ pub(super) fn tree(deltas: &[Delta]) -> Fields {
     fields
 }
 
-fn insert(fields: &mut Fields, steps: &[String], value: Value) {
+pub(super) fn insert(fields: &mut Fields, steps: &[String], value: Value) {
     match steps {
         [] => {}
         [name] => {

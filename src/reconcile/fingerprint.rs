@@ -69,7 +69,7 @@ pub fn unmet(change: &Change, live: &Live) -> Vec<String> {
     change.fields.iter().filter(lost).map(|field| field.path.clone()).collect()
 }
 
-fn met(kind: Kind, live: &Live, path: &FieldPath, after: &Value) -> bool {
+pub(super) fn met(kind: Kind, live: &Live, path: &FieldPath, after: &Value) -> bool {
     if let (true, Some(part)) = (path.is_part(), path.part_key()) {
         let found = live.parts.contains_key(part);
         return match after {

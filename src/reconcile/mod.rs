@@ -33,6 +33,7 @@ mod planned;
 mod progress;
 mod removal;
 mod risk;
+mod undo;
 mod unique;
 mod versions;
 
@@ -58,3 +59,4 @@ pub use plan::{
 pub use planned::{Planned, Unique, Verdict};
 pub use removal::prune_object;
 pub use risk::{FUSIONAUTH_APPLICATION, assess, needs};
+pub use undo::{Undoing, undo};

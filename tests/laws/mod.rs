@@ -7,14 +7,14 @@ mod worlds;
 
 use std::collections::BTreeSet;
 
-use fusionkeep::model::{Adoption, Kind};
-use fusionkeep::reconcile::{Action, Desired};
+use fusionkeep::model::{Adoption, Deletion, Kind};
+use fusionkeep::reconcile::{Action, Desired, Key, Live};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::json;
 
-use run::{Record, apply, assert_settled, context, plan};
+use run::{Record, apply, assert_settled, context, journal, plan, undo};
 use server::Server;
 use worlds::{input, others_write};
 
@@ -224,6 +224,51 @@ proptest! {
         let text = serde_json::to_string(&planned).unwrap();
         prop_assert_eq!(serde_json::from_str::<fusionkeep::reconcile::Plan>(&text).unwrap(), planned);
     }
+
+    #[test]
+    fn undo_after_apply_restores_what_can_be_restored(first in input(), second in input()) {
+        let (mut server, mut record) = (Server::default(), Record::new());
+        converge(&mut server, &mut record, &first);
+        let before = server.clone();
+        let planned = plan(&server, &record, &second, &context());
+        let journal = journal(&server, &record, &planned);
+        apply(&mut server, &mut record, &planned);
+        let undone = undo(&server, &journal, &context());
+        apply(&mut server, &mut record, &undone);
+        let gone: Vec<Key> = planned
+            .changes
+            .iter()
+            .filter(|change| change.kind() == Kind::User && change.deletion == Some(Deletion::Delete))
+            .map(|change| change.key.clone())
+            .collect();
+        for ((kind, key), was) in &before.objects {
+            if gone.contains(key) {
+                prop_assert!(undone.warnings.iter().any(|warning| warning.code == "cannot-undo"));
+                continue;
+            }
+            let now = server.get(*kind, key);
+            prop_assert!(now.is_some(), "{kind} {key:?} did not come back");
+            prop_assert_eq!(restorable(now.unwrap()), restorable(was), "{} {:?}", kind, key);
+        }
+        for ((kind, key), now) in &server.objects {
+            let made = !before.objects.contains_key(&(*kind, key.clone()));
+            // People are deactivated, all else goes.
+            prop_assert!(!made || (*kind == Kind::User && !now.active), "{kind} {key:?} stayed");
+        }
+        // Nothing of it is done twice.
+        let again = undo(&server, &journal, &context());
+        prop_assert!(again.changes.is_empty(), "{:#?}", again.changes);
+    }
+}
+
+/// What undo restores of an object: not the verification of a user, nor what a login moves.
+fn restorable(live: &Live) -> Live {
+    let mut live = live.clone();
+    live.fields.remove("verified");
+    live.parts.values_mut().for_each(|part| {
+        part.remove("verified");
+    });
+    live
 }
 
 /// `data: null` is a declaration that removes what others keep there as well.

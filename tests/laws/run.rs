@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fusionkeep::model::{Address, Kind, Owner};
 use fusionkeep::reconcile::{
-    Desired, Entry, Key, KeyReference, Live, Observed, Plan, PlanContext, Planned, Reason, RecordUpdate,
-    SecretComparison, Target, assemble, plan_object, prune_object, stale,
+    Change, Desired, Entry, Key, KeyReference, Live, Observed, Plan, PlanContext, Planned, Reason,
+    RecordUpdate, SecretComparison, Target, Undoing, assemble, plan_object, prune_object, stale,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -167,6 +167,51 @@ pub fn apply(server: &mut Server, record: &mut Record, plan: &Plan) {
     for update in &plan.records {
         remember(record, update);
     }
+}
+
+/// What a journal holds of one change.
+#[derive(Debug)]
+pub struct Journalled {
+    pub change: Change,
+    pub before: Option<Live>,
+    pub held: Option<Entry>,
+}
+
+/// What a journal would hold of a plan, written before its first write.
+pub fn journal(server: &Server, record: &Record, plan: &Plan) -> Vec<Journalled> {
+    let of = |change: &Change| {
+        let replaced = match &change.record {
+            RecordUpdate::Put { replaces, .. } => replaces.clone(),
+            RecordUpdate::Remove(_) => None,
+        };
+        let key = replaced.unwrap_or(change.key.clone());
+        let held = record.values().find(|entry| entry.address.kind == change.kind() && entry.key == key);
+        Journalled {
+            change: change.clone(),
+            before: server.get(change.kind(), &key).cloned(),
+            held: held.cloned(),
+        }
+    };
+    plan.changes.iter().map(of).collect()
+}
+
+/// The plan that undoes a journal.
+pub fn undo(server: &Server, journal: &[Journalled], context: &PlanContext) -> Plan {
+    let undoing: Vec<Undoing<'_>> = journal
+        .iter()
+        .map(|journalled| Undoing {
+            change: &journalled.change,
+            before: journalled.before.as_ref(),
+            held: journalled.held.as_ref(),
+            live: server.get(journalled.change.kind(), &journalled.change.key),
+            live_under_old_key: journalled
+                .before
+                .as_ref()
+                .filter(|before| before.key != journalled.change.key)
+                .and_then(|before| server.get(journalled.change.kind(), &before.key)),
+        })
+        .collect();
+    assemble(target(), owner(), fusionkeep::reconcile::undo(&undoing, context))
 }
 
 pub fn remember(record: &mut Record, update: &RecordUpdate) {
