@@ -77,6 +77,19 @@ struct Content {
     ours: bool,
     secrets: Range<usize>,
     config_maps: Range<usize>,
+    /// Parts of the file that may not be quoted.
+    hidden: Vec<Range<usize>>,
+}
+
+/// One of our documents.
+#[derive(Clone, Copy)]
+struct Subject<'t> {
+    kind: Kind,
+    root: Value<'t>,
+    /// An item of a list of one kind, which may leave out what it is.
+    headless: bool,
+    /// Where faults stand in the document.
+    faults: &'t HashSet<usize>,
 }
 
 enum Body {
@@ -129,7 +142,10 @@ impl Reader<'_> {
     fn faults(&mut self, document: &Document<'_>, content: &Content) {
         let file = self.file;
         for fault in &document.faults {
-            let finding = Finding::of_fault(fault, file.written(fault.at, fault.length), |at| file.line(at));
+            let hidden = content.hidden.iter().any(|range| range.contains(&fault.at));
+            let written = file.written(fault.at, fault.length).filter(|_| !hidden);
+            let finding = Finding::of_fault(fault, written, |at| file.line(at));
+            let finding = if hidden { finding.hide(Hide::FromHere) } else { finding };
             if fault.kind.is_fatal() || content.ours {
                 self.push(finding, None);
                 continue;
@@ -177,7 +193,9 @@ impl Reader<'_> {
             Ok(Class::Ours(kind)) => {
                 content.ours = true;
                 self.batch.ours += 1;
-                self.ours(kind, root, list.is_some(), faults);
+                let subject = Subject { kind, root, headless: list.is_some(), faults };
+                let hidden = self.ours(subject);
+                content.hidden.extend(hidden);
             }
             Ok(Class::List(kind)) => self.list(root, kind, faults, content),
             Ok(Class::Secret) => {
@@ -216,8 +234,9 @@ impl Reader<'_> {
         }
     }
 
-    /// One of our documents.
-    fn ours(&mut self, kind: Kind, root: Value<'_>, headless: bool, faults: &HashSet<usize>) {
+    /// One of our documents. Answers the parts of the file that may not be quoted.
+    fn ours(&mut self, subject: Subject<'_>) -> Vec<Range<usize>> {
+        let Subject { kind, root, .. } = subject;
         let mut findings = Vec::new();
         let header = header::read(kind, root, &mut findings);
         let context = Context::default();
@@ -226,20 +245,15 @@ impl Reader<'_> {
             && only_known_fields(root)
             && !context.unknown.get()
             && body.as_ref().is_ok_and(is_well_formed);
-        let body =
-            if fits { body.ok() } else { self.explained(kind, root, headless, faults, body, &mut findings) };
-        let address = header.as_ref().map(|header| header.address.clone()).or_else(|| address_of(kind, root));
+        let (body, hidden) =
+            if fits { (body.ok(), Vec::new()) } else { explained(subject, body, &mut findings) };
         if let Some(body) = &body {
-            let partly = !fits;
-            let spec = root.get("spec").unwrap_or(root);
-            let verdicts = body.verdicts(spec).into_iter();
-            findings.extend(
-                // What seems to be missing may only be what was left out as wrong.
-                verdicts
-                    .filter(|verdict| !partly || verdict.code != "missing-field")
-                    .map(|verdict| found(root, verdict)),
-            );
+            let verdicts = body.verdicts(root.get("spec").unwrap_or(root)).into_iter();
+            // What seems to be missing may only be what was left out as wrong.
+            let verdicts = verdicts.filter(|verdict| fits || verdict.code != "missing-field");
+            findings.extend(verdicts.map(|verdict| found(root, verdict)));
         }
+        let address = header.as_ref().map(|header| header.address.clone()).or_else(|| address_of(kind, root));
         let bad = findings.iter().any(|finding| finding.severity == super::Severity::Error);
         for finding in findings {
             self.push(finding, address.clone());
@@ -248,40 +262,7 @@ impl Reader<'_> {
             (Some(header), Some(body)) if fits && !bad => self.keep(header, body, root),
             _ => self.batch.broken.extend(address),
         }
-    }
-
-    /// Says all that does not fit, and reads what is left without it.
-    fn explained(
-        &self,
-        kind: Kind,
-        root: Value<'_>,
-        headless: bool,
-        faults: &HashSet<usize>,
-        body: Result<Body, ReadError>,
-        findings: &mut Vec<Finding>,
-    ) -> Option<Body> {
-        let mut explanation = explain(kind, schema::of(kind), root);
-        if headless {
-            let head = |finding: &Finding| {
-                ["`apiVersion` is missing", "`kind` is missing"].contains(&&*finding.message)
-            };
-            explanation.findings.retain(|finding| !head(finding));
-        }
-        let nothing_said = explanation.findings.is_empty() && findings.is_empty() && faults.is_empty();
-        findings.extend(explanation.findings);
-        if nothing_said && let Err(error) = &body {
-            let at = error.at.unwrap_or(root.at());
-            // Serde's message may quote the value, which may be a secret; what it expected is enough.
-            let expected =
-                error.message.rsplit_once("expected ").map_or("another value", |(_, expected)| expected);
-            findings.push(
-                Finding::error("wrong-type", format!("this value does not fit: expected {expected}"), at, 1)
-                    .hide(Hide::FromHere),
-            );
-        }
-        let context = Context { skip: explanation.skip, ..Context::default() };
-        let skip = context.skip.iter().chain(faults).copied().collect();
-        read_body(kind, root.get("spec"), &Context { skip, ..context }).ok()
+        hidden
     }
 
     fn keep(&mut self, header: Header, body: Body, root: Value<'_>) {
@@ -355,6 +336,33 @@ impl Reader<'_> {
         });
         Some(config_map)
     }
+}
+
+/// Says all that does not fit, and reads what is left without it. Answers the parts that may not be quoted, too.
+fn explained(
+    subject: Subject<'_>,
+    body: Result<Body, ReadError>,
+    findings: &mut Vec<Finding>,
+) -> (Option<Body>, Vec<Range<usize>>) {
+    let Subject { kind, root, headless, faults } = subject;
+    let mut explanation = explain(kind, schema::of(kind), root);
+    if headless {
+        let head = ["`apiVersion` is missing", "`kind` is missing"];
+        explanation.findings.retain(|finding| !head.contains(&&*finding.message));
+    }
+    let nothing_said = explanation.findings.is_empty() && findings.is_empty() && faults.is_empty();
+    findings.extend(explanation.findings);
+    if nothing_said && let Err(error) = &body {
+        let at = error.at.unwrap_or(root.at());
+        // Serde's message may quote the value, which may be a secret; what it expected is enough.
+        let expected =
+            error.message.rsplit_once("expected ").map_or("another value", |(_, expected)| expected);
+        let message = format!("this value does not fit: expected {expected}");
+        findings.push(Finding::error("wrong-type", message, at, 1).hide(Hide::FromHere));
+    }
+    let skip = explanation.skip.iter().chain(faults).copied().collect();
+    let context = Context { skip, ..Context::default() };
+    (read_body(kind, root.get("spec"), &context).ok(), explanation.hidden)
 }
 
 /// The texts of a mapping of a Secret or ConfigMap; what is none is a finding.

@@ -5,6 +5,7 @@
 //! copies the values that it complains of, which a hostile file makes large; and it echoes secrets.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use serde_json::{Map, Value as Json};
 
@@ -19,6 +20,9 @@ use crate::model::{Kind, NumberOrPercent};
 pub struct Explanation {
     pub findings: Vec<Finding>,
     pub skip: HashSet<usize>,
+    /// Parts of the file that belong to secrets or to unknown fields, which may be misspelt secrets: whatever else is
+    /// wrong in them may not be quoted.
+    pub hidden: Vec<Range<usize>>,
 }
 
 /// Compares a document with its kind's schema.
@@ -143,6 +147,9 @@ impl<'s> Walk<'s> {
         let schema = self.settle(schema, value);
         let is_source = is_secret(whole) || is_secret(schema);
         let site = Site { path: site.path.clone(), key: site.key, secret: site.secret || is_source };
+        if is_source {
+            self.out.hidden.push(value.at()..value.end().max(value.at() + 1));
+        }
         if matches!(value.view(), View::Invalid) {
             self.out.skip.insert(value.at());
             return;
@@ -210,7 +217,10 @@ impl<'s> Walk<'s> {
             let Some(name) = key.as_text() else { continue };
             match (properties.and_then(|properties| properties.get(name)), rest) {
                 (Some(schema), _) => self.check(schema, entry, &site.field(name, key)),
-                (None, Some(Json::Bool(false))) => self.unknown_field(properties, name, key, site),
+                (None, Some(Json::Bool(false))) => {
+                    self.out.hidden.push(entry.at()..entry.end().max(entry.at() + 1));
+                    self.unknown_field(properties, name, key, site);
+                }
                 (None, Some(schema @ Json::Object(_))) => self.check(schema, entry, &site.field(name, key)),
                 (None, _) => {}
             }

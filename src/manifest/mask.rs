@@ -3,8 +3,8 @@
 
 /// Words that make a key secret, in lower case.
 const SECRET_WORDS: &[&str] = &[
-    "password",
-    "passwd",
+    "pass",
+    "pasw",
     "pwd",
     "secret",
     "token",

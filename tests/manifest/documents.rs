@@ -6,7 +6,7 @@ use super::{codes, diagnostics, document, load_text};
 const SPEC: u32 = 5;
 
 /// (kind, spec) that are good.
-const GOOD: &[(&str, &str)] = &[
+pub const GOOD: &[(&str, &str)] = &[
     ("User", "email: a@b"),
     ("User", "username: x"),
     ("User", "phoneNumber: \"+13035551212\""),

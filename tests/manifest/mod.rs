@@ -3,6 +3,7 @@
 mod documents;
 mod files;
 mod schemas;
+mod secrets;
 mod together;
 mod yaml;
 

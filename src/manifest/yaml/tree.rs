@@ -135,6 +135,12 @@ impl<'t> Value<'t> {
         self.tree.resolve(self.index).1.at as usize
     }
 
+    /// The byte offset at which what follows the value begins; the end of the file when nothing does.
+    pub fn end(&self) -> usize {
+        let next = self.tree.node(self.index).next;
+        self.tree.nodes.get(next as usize).map_or(self.tree.text.len(), |node| node.at as usize)
+    }
+
     /// A scalar or an alias as it is written on its line; of a container its first character.
     pub fn written(&self) -> &'t str {
         let node = self.tree.node(self.index);
