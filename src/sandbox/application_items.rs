@@ -93,7 +93,7 @@ fn create(call: &Call<'_>) -> Outcome {
     if taken.into_iter().any(|other| uuid_at(&other, "id") == Some(id)) {
         return Err(field_error(
             "duplicate",
-            of.param,
+            &format!("{}.id", of.wrapper),
             format!("An object with the Id [{id}] already exists."),
         ));
     }

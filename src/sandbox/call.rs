@@ -135,7 +135,7 @@ impl<'a> Call<'a> {
         if is_json || self.route.method == "PATCH" || self.route.access == super::router::Access::Control {
             return Ok(());
         }
-        Err(general_error(400, "invalidContentType", format!("The Content-Type [{media}] is not supported.")))
+        Err(general_error(400, "InvalidContentType", format!("The Content-Type [{media}] is not supported.")))
     }
 
     /// The body as a JSON object.

@@ -12,7 +12,12 @@ use super::store::{Object, State, Table, Unique, UniqueKey, text_at};
 pub fn new_id(call: &Call<'_>, state: &State, table: Table, param: &str) -> Result<Uuid, Reply> {
     let Some(id) = call.path_id(param)? else { return Ok(Uuid::new_v4()) };
     if state.contains(table, id) {
-        return Err(field_error("duplicate", param, format!("An object with the Id [{id}] already exists.")));
+        let field = format!("{}.id", param.strip_suffix("Id").unwrap_or(param));
+        return Err(field_error(
+            "duplicate",
+            &field,
+            format!("An object with the Id [{id}] already exists."),
+        ));
     }
     Ok(id)
 }
@@ -96,8 +101,8 @@ pub fn patched_replacing(
 
 fn refused(error: &PatchError) -> Reply {
     match error {
-        PatchError::UnsupportedContentType(_) => general_error(400, "invalidContentType", error.to_string()),
-        PatchError::Invalid(_) => general_error(400, "invalidPatch", error.to_string()),
+        PatchError::UnsupportedContentType(_) => general_error(400, "InvalidContentType", error.to_string()),
+        PatchError::Invalid(_) => general_error(400, "invalidJSON", error.to_string()),
         // A legacy null on a collection crashes the server (wire notes §3).
         PatchError::NullCollection(_) => Reply::empty(500),
     }

@@ -250,7 +250,7 @@ fn create_permission(call: &Call<'_>) -> Outcome {
     if taken.into_iter().any(|other| uuid_at(&other, "id") == Some(id)) {
         return Err(field_error(
             "duplicate",
-            "permissionId",
+            "permission.id",
             format!("A permission with the Id [{id}] already exists."),
         ));
     }

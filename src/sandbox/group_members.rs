@@ -27,19 +27,8 @@ pub fn routes() -> Vec<Route> {
 
 const FIELDS: [Field; 3] = [field("data", Kind::Data), field("id", Kind::Uuid), field("userId", Kind::Uuid)];
 
-/// The memberships of a user, as a user is answered with them: without the user's own id.
-pub fn of_user(state: &State, user: Uuid) -> Vec<Value> {
-    let ids = state.related(Relation::MembershipsOfUser, user).iter();
-    ids.filter_map(|id| state.get(Table::GROUP_MEMBER, *id))
-        .map(|mut member| {
-            member.remove("userId");
-            Value::Object(member)
-        })
-        .collect()
-}
-
 /// Puts a membership, new or in place of the one that the user has in the group.
-pub fn put(
+fn put(
     tx: &mut Transaction<'_>,
     group: Uuid,
     user: Uuid,

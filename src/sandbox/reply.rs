@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::{Value, json};
 
 /// Ok and Err are both answers; Err is the early return that also drops an uncommitted transaction.
 pub type Outcome = Result<Reply, Reply>;
@@ -125,9 +124,4 @@ pub fn general_error(status: u16, code: &str, message: impl Into<String>) -> Rep
     let mut errors = Errors::new();
     errors.general(code, message);
     errors.reply_with(status)
-}
-
-/// `{ "name": value }`
-pub fn wrap(name: &str, value: impl Into<Value>) -> Value {
-    json!({ name: value.into() })
 }

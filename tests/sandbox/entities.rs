@@ -75,7 +75,7 @@ fn an_entity_embeds_its_type_and_shows_its_secret() {
     let taken = json!({"entity": {"name": "x", "type": {"id": kind}, "clientId": id}});
     api.post("/api/entity", &taken).field_error("entity.clientId", "[duplicate]entity.clientId");
     api.post(format!("/api/entity/{id}"), &json!({"entity": {"name": "x", "type": {"id": kind}}}))
-        .field_error("entityId", "[duplicate]entityId");
+        .field_error("entity.id", "[duplicate]entity.id");
     api.post("/api/entity", &json!({"entity": {"type": {"id": kind}}}))
         .field_error("entity.name", "[blank]entity.name");
     api.post("/api/entity", &json!({"entity": {"name": "x"}}))

@@ -20,7 +20,7 @@ fn objects_come_back_as_they_were_given_with_a_header() {
         .field_error("theme.name", "[duplicate]theme.name");
     api.post("/api/theme", &json!({"theme": {}})).field_error("theme.name", "[blank]theme.name");
     api.post("/api/theme", &json!({"name": "x"})).field_error("theme", "[missing]theme");
-    api.post(&path, &json!({"theme": {"name": "x"}})).field_error("themeId", "[duplicate]themeId");
+    api.post(&path, &json!({"theme": {"name": "x"}})).field_error("theme.id", "[duplicate]theme.id");
     assert_eq!(
         api.merge_patch(&path, &json!({"theme": {"templates": {"index": "y"}}})).ok()["theme"]["templates"]["index"],
         "y"

@@ -17,7 +17,7 @@ fn the_id_and_the_name_let_one_win() {
     assert_eq!(made["group"]["data"], json!({"a": {"b": null}}));
     assert_eq!(made["group"]["roles"], json!({}));
     assert!(made["group"]["insertInstant"].is_i64() && made["group"]["lastUpdateInstant"].is_i64());
-    api.post(path, &json!({"group": {"name": "other"}})).field_error("groupId", "[duplicate]groupId");
+    api.post(path, &json!({"group": {"name": "other"}})).field_error("group.id", "[duplicate]group.id");
     api.post("/api/group", &body).field_error("group.name", "[duplicate]group.name");
     let long = "x".repeat(192);
     api.post("/api/group", &json!({"group": {"name": long}}))

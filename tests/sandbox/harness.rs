@@ -1,7 +1,5 @@
 //! A sandbox and a blocking HTTP client for it.
 
-#![allow(dead_code)]
-
 use std::sync::Once;
 
 use fusionkeep::sandbox::{Config, Running, Sandbox};

@@ -91,7 +91,7 @@ fn defaults_and_required_fields() {
     let wrong = json!({"lambda": {"name": "n", "body": "b", "type": "JWTPopulate", "engineType": "V8"}});
     api.post("/api/lambda", &wrong).field_error("lambda.engineType", "[invalidJSON]");
     let same = format!("/api/lambda/{}", id(&made));
-    api.post(&same, &body("JWTPopulate")).field_error("lambdaId", "[duplicate]lambdaId");
+    api.post(&same, &body("JWTPopulate")).field_error("lambda.id", "[duplicate]lambda.id");
 }
 
 #[test]
