@@ -11,6 +11,7 @@ pub mod cancel;
 pub mod catalogue;
 pub mod compare;
 pub mod declarations;
+pub mod doctor;
 pub mod error;
 pub mod facts;
 pub mod journal;
