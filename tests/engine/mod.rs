@@ -2,10 +2,7 @@
 
 mod adoption;
 mod bounds;
-mod crash;
 mod faults;
 mod harness;
-mod owner;
-mod ownership;
 mod references;
 mod slice;

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fusionkeep::engine::lock::Runtime as _;
-use fusionkeep::engine::record::{Acquire, Record as _, RecordError, Scopes};
+use fusionkeep::engine::record::{Acquire, Record as _, RecordError};
+use fusionkeep::fusionauth::WriteGate;
 use fusionkeep::model::Kind;
 use fusionkeep::reconcile::Key;
 use futures::future::{FutureExt, select};
@@ -44,29 +45,23 @@ async fn live(runner: u64, wire: Wire, history: Arc<History>) {
             Err(RecordError::Locked(_) | RecordError::Api { .. } | RecordError::LockLost(_)) => continue,
             Err(error) => panic!("runner {runner}: {error}"),
         };
+        if held.gate().permit(REQUEST).is_err() {
+            // It froze when it had the lock and thawed when that was over.
+            continue;
+        }
         history.turns.lock().unwrap().push((runner, world.elapsed()));
         let (gate, mut lost) = (held.gate(), false);
-        for step in 0..1 + random.below(4) {
+        for step in 0..1 + random.below(3) {
             let kind = if random.one_in(3) { Kind::Lambda } else { Kind::User };
             let entry = entry("acme", kind, &format!("x-{runner}-{round}-{step}"));
             if held.intend(vec![entry.clone()]).await.is_err() {
                 continue;
             }
-            wire.fate.thaw(&world).await;
-            if gate.permit(REQUEST).is_err() {
-                lost = true;
-                break;
+            // The create, and updates, which need no word of the record before.
+            for _ in 0..1 + random.below(4) {
+                lost = lost || !write(runner, &wire, &*gate, &entry.key, &history).await;
+                world.sleep(random.millis(0, 60_000)).await;
             }
-            let begun = world.elapsed();
-            history.objects.lock().unwrap().insert(entry.key.clone());
-            if random.one_in(6) {
-                wire.fate.freeze(&world, random.millis(1_000, 400_000));
-            }
-            let frozen = wire.fate.frozen(&world);
-            world.sleep(random.millis(1, REQUEST.as_millis() as u64)).await;
-            let ended = world.elapsed();
-            history.writes.lock().unwrap().push(Write { runner, begun, ended, frozen });
-            wire.fate.thaw(&world).await;
             held.update(put(&entry));
             if random.one_in(2) {
                 let _ = held.flush().await;
@@ -82,6 +77,29 @@ async fn live(runner: u64, wire: Wire, history: Arc<History>) {
     }
 }
 
+/// One write on an object, as the client makes it: the gate is asked right before. False: it refused.
+async fn write(runner: u64, wire: &Wire, gate: &dyn WriteGate, key: &Key, history: &History) -> bool {
+    let (world, random) = (&wire.world, &wire.fate.random);
+    if random.one_in(8) {
+        wire.fate.freeze(world, random.millis(1_000, 400_000));
+    }
+    wire.fate.thaw(world).await;
+    if gate.permit(REQUEST).is_err() {
+        return false;
+    }
+    let begun = world.elapsed();
+    history.objects.lock().unwrap().insert(key.clone());
+    if random.one_in(8) {
+        wire.fate.freeze(world, random.millis(1_000, 400_000));
+    }
+    let frozen = wire.fate.frozen(world);
+    world.sleep(random.millis(1, REQUEST.as_millis() as u64)).await;
+    let ended = world.elapsed();
+    history.writes.lock().unwrap().push(Write { runner, begun, ended, frozen });
+    wire.fate.thaw(world).await;
+    true
+}
+
 fn simulate(seed: u64) -> (usize, usize) {
     let world = World::default();
     let server = Arc::new(Server::default());
@@ -91,6 +109,7 @@ fn simulate(seed: u64) -> (usize, usize) {
     for runner in 0..3 {
         let mut fate = Fate::new(random.next());
         fate.left_over = if random.one_in(2) { 20 } else { 0 };
+        fate.freezes = if random.one_in(2) { 30 } else { 0 };
         fate.dies_at = random.one_in(4).then(|| (1 + random.below(60), random.one_in(2)));
         let wire = wire(&world, &server, fate);
         let (world, dead) = (world.clone(), wire.fate.clone());
@@ -145,7 +164,6 @@ fn check_record(seed: u64, world: &World, server: &Arc<Server>, history: &Arc<Hi
             assert!(held.entries().by_key(key).is_some(), "seed {seed}: {key:?} is known to nobody");
         }
         held.close().await.unwrap();
-        assert_eq!(how.scopes, Scopes::ALL);
         let names = server.names();
         let headers = names.iter().filter(|name| !name.contains("shard")).count();
         assert_eq!(headers, 2, "seed {seed}: {names:?}");
@@ -157,7 +175,7 @@ fn check_record(seed: u64, world: &World, server: &Arc<Server>, history: &Arc<Hi
 #[test]
 fn two_runners_never_write_together_and_nothing_is_lost() {
     let first: u64 = std::env::var("FUSIONKEEP_TEST_SEED").map_or(0, |seed| seed.parse().unwrap());
-    let count: u64 = std::env::var("FUSIONKEEP_TEST_SEEDS").map_or(100, |count| count.parse().unwrap());
+    let count: u64 = std::env::var("FUSIONKEEP_TEST_SEEDS").map_or(60, |count| count.parse().unwrap());
     let (mut turns, mut writes) = (0, 0);
     for seed in first..first + count {
         let (more_turns, more_writes) = simulate(seed);

@@ -2,6 +2,7 @@
 
 mod claims;
 mod crashes;
+mod files;
 mod interleavings;
 mod sandbox;
 mod simulation;

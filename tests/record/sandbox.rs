@@ -266,30 +266,34 @@ fn a_key_without_groups_is_told_what_to_give_it() {
 }
 
 #[test]
-fn a_global_object_is_kept_for_the_other_tenants_that_declare_it() {
+fn runs_of_all_tenants_share_the_record_of_global_kinds() {
     let fixture = Fixture::start();
-    let other: Uuid =
-        fixture.api.post("/api/tenant", &json!({ "tenant": { "name": "Other" } })).ok()["tenant"]["id"]
-            .as_str()
-            .unwrap()
-            .parse()
-            .unwrap();
+    let other = fixture.api.post("/api/tenant", &json!({ "tenant": { "name": "Other" } })).ok();
+    let other: Uuid = other["tenant"]["id"].as_str().unwrap().parse().unwrap();
     let first = fixture.with_keys(Some(keys("k")));
     let second = fixture.record(RecordContext { tenant_id: other, ..fixture.context() });
-    let lambda = entry("acme", Kind::Lambda, "claims");
+    let mut lambda = entry("acme", Kind::Lambda, "claims");
+    let user = entry("acme", Kind::User, "richard");
     fixture.run(async {
-        for record in [&first, &second] {
+        for (record, tenant) in [(&first, fixture.tenant), (&second, other)] {
             let held = record.acquire(&Acquire::default()).await.unwrap();
-            held.intend(vec![lambda.clone()]).await.unwrap();
+            lambda.tenants.insert(tenant);
+            held.intend(vec![lambda.clone(), user.clone()]).await.unwrap();
             held.update(put(&lambda));
             held.close().await.unwrap();
         }
-        let held = first.acquire(&Acquire::default()).await.unwrap();
-        assert_eq!(held.entries().by_key(&lambda.key).unwrap().tenants.len(), 2);
-        held.update(RecordUpdate::Remove(lambda.key.clone()));
+        let seen = first.read().await.unwrap();
+        assert_eq!(
+            seen.entries.by_key(&lambda.key).unwrap().tenants,
+            BTreeSet::from([fixture.tenant, other])
+        );
+        let held = second.acquire(&Acquire::default()).await.unwrap();
+        held.update(RecordUpdate::Remove(user.key.clone()));
         held.close().await.unwrap();
-        let left = second.read().await.unwrap();
-        assert_eq!(left.entries.by_key(&lambda.key).unwrap().tenants, BTreeSet::from([other]));
+        assert!(
+            first.read().await.unwrap().entries.by_key(&user.key).is_some(),
+            "tenant kinds are each tenant's"
+        );
     });
 }
 

@@ -189,6 +189,8 @@ pub struct Fate {
     pub latency: Duration,
     /// One request in so many is left over: it is carried out up to two minutes later, whoever still waits.
     pub left_over: u64,
+    /// At one request in so many the runner freezes, before it is sent or while it is on its way.
+    pub freezes: u64,
     /// No request begins, and no answer is taken, before this.
     frozen_until: Mutex<Duration>,
     /// The runner dies at its so-manyth request, and whether that one is still carried out.
@@ -203,6 +205,7 @@ impl Fate {
             random: Random::new(seed),
             latency: Duration::from_millis(200),
             left_over: 0,
+            freezes: 0,
             frozen_until: Mutex::default(),
             dies_at: None,
             begun: AtomicU64::new(0),
@@ -252,11 +255,19 @@ fn no_answer() -> Error {
 }
 
 impl Wire {
+    fn freeze_sometimes(&self) {
+        let fate = &self.fate;
+        if fate.freezes > 0 && fate.random.one_in(fate.freezes) {
+            fate.freeze(&self.world, fate.random.millis(1_000, 400_000));
+        }
+    }
+
     /// Sends a request: late, perhaps too late to be waited for, and carried out all the same.
     async fn request<T: Send + 'static>(
         &self,
         carry_out: impl FnOnce(&Server, i64) -> T + Send + 'static,
     ) -> Result<T, Error> {
+        self.freeze_sometimes();
         self.fate.thaw(&self.world).await;
         let number = self.fate.begun.fetch_add(1, Ordering::SeqCst) + 1;
         self.server.requests.fetch_add(1, Ordering::SeqCst);
@@ -281,6 +292,7 @@ impl Wire {
             }
             .boxed(),
         );
+        self.freeze_sometimes();
         self.world.sleep((there + back).min(REQUEST)).await;
         self.fate.thaw(&self.world).await;
         answer.lock().unwrap().take().ok_or_else(no_answer)

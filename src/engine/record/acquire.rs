@@ -183,6 +183,10 @@ impl Chain {
             None => Ok(Contents::default()),
             Some(generation) => self.contents_under_lock(survey, generation).await,
         };
+        if held.lease.remaining().is_zero() {
+            // Whatever was read is another run's by now, and what was not found was removed by it.
+            return Err(RecordError::LockLost("reading the record took longer than a lease".to_owned()));
+        }
         match contents {
             Ok(contents) => {
                 held.remove_superseded().await;
@@ -193,7 +197,7 @@ impl Chain {
                 Ok((held, Contents::default()))
             }
             Err(error) => {
-                held.release().await?;
+                held.release_after(&error).await;
                 Err(error)
             }
         }

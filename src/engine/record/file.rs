@@ -155,7 +155,7 @@ impl FileRecord {
         let lock = self.lock(how.wait).await?;
         let loaded = policy::rebuilt(self.load(), how)?;
         policy::may_write(&loaded, how, &self.context)?;
-        let ledger = Ledger::new(loaded.entries.clone(), self.context.tenant_id);
+        let ledger = Ledger::new(loaded.entries.clone());
         let record = FileRecord { path: self.path.clone(), context: self.context.clone() };
         let state = Mutex::new(State { ledger, revision: loaded.revision.tenant });
         Ok(Box::new(HeldFileRecord { record, loaded, state, lock: Arc::new(lock) }))

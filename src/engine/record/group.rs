@@ -93,7 +93,7 @@ impl GroupRecord {
                 Ok(read) => contents.push(read),
                 Err(error) => {
                     for chain in &chains {
-                        chain.held.release().await?;
+                        chain.held.release_after(&error).await;
                     }
                     return Err(error);
                 }
@@ -102,7 +102,7 @@ impl GroupRecord {
         let mut contents = contents.into_iter();
         let (tenant, global) = (contents.next().unwrap_or_default(), contents.next().unwrap_or_default());
         let loaded = Contents::merge(tenant, global);
-        let mut ledger = Ledger::new(loaded.entries.clone(), self.tenant.context.tenant_id);
+        let mut ledger = Ledger::new(loaded.entries.clone());
         // They are gone from the entries already; what remains is to write the shards that held them.
         for claim in &loaded.taken {
             let scope = claim.address.as_ref().map(|address| row(address.kind).scope);
@@ -116,7 +116,12 @@ impl GroupRecord {
             ledger: SyncMutex::new(ledger),
             flushing: Mutex::default(),
         };
-        held.settle_taken().await?;
+        if let Err(error) = held.settle_taken().await {
+            for chain in &held.chains {
+                chain.held.release_after(&error).await;
+            }
+            return Err(error);
+        }
         Ok(Box::new(held))
     }
 

@@ -281,6 +281,13 @@ impl HeldChain {
         }
     }
 
+    /// Lets go after an error, which is what is told; if this fails too, the lock expires by itself.
+    pub async fn release_after(&self, why: &RecordError) {
+        if let Err(error) = self.release().await {
+            tracing::warn!(%error, %why, "the lock could not be released");
+        }
+    }
+
     /// Marks the end of the run. A lock that is lost already is nobody's to release.
     pub async fn release(&self) -> Result<(), RecordError> {
         let mut header = self.header.lock().await;

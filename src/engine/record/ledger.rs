@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use crate::model::{Scope, row};
 use crate::reconcile::{Entry, Key, RecordUpdate};
 
@@ -15,19 +13,16 @@ use super::Entries;
 pub(super) struct Ledger {
     pub entries: Entries,
     pub dirty: BTreeMap<Key, Scope>,
-    /// The tenant of the run, which declares the global objects that it writes.
-    tenant_id: Uuid,
 }
 
 impl Ledger {
-    pub fn new(entries: Entries, tenant_id: Uuid) -> Self {
-        Ledger { entries, dirty: BTreeMap::new(), tenant_id }
+    pub fn new(entries: Entries) -> Self {
+        Ledger { entries, dirty: BTreeMap::new() }
     }
 
     /// Takes in what is about to be done. Of an object that is ours already only what a crash must not lose is
     /// taken: more written fields, a deactivation. A new one becomes an intent. Returns whether it is new.
     pub fn intend(&mut self, mut entry: Entry) -> bool {
-        self.declare(&mut entry);
         let Some(known) = self.entries.by_key(&entry.key) else {
             entry.intent = true;
             self.put(entry);
@@ -51,19 +46,8 @@ impl Ledger {
         self.entries.put(entry);
     }
 
-    /// Takes in what a change did.
+    /// Takes in what a change did, as it is.
     pub fn update(&mut self, update: RecordUpdate) {
-        let update = match update {
-            RecordUpdate::Put { mut entry, replaces } => {
-                self.declare(&mut entry);
-                if let Some(known) = self.entries.by_key(&entry.key) {
-                    entry.tenants.extend(&known.tenants);
-                }
-                entry.intent = false;
-                RecordUpdate::Put { entry, replaces }
-            }
-            RecordUpdate::Remove(key) => self.let_go(key),
-        };
         let scope = match &update {
             RecordUpdate::Put { entry, .. } => Some(scope_of(entry)),
             RecordUpdate::Remove(key) => self.entries.by_key(key).map(scope_of),
@@ -81,25 +65,6 @@ impl Ledger {
             self.dirty.insert(key.clone(), scope_of(&entry));
         }
     }
-
-    /// A global object lists the tenants whose runs declare it.
-    fn declare(&self, entry: &mut Entry) {
-        if scope_of(entry) == Scope::Global {
-            entry.tenants.insert(self.tenant_id);
-        }
-    }
-
-    /// A global object that other tenants' runs declare stays recorded for them.
-    fn let_go(&self, key: Key) -> RecordUpdate {
-        match self.entries.by_key(&key) {
-            Some(entry) if entry.tenants.iter().any(|tenant| *tenant != self.tenant_id) => {
-                let mut entry = entry.clone();
-                entry.tenants.remove(&self.tenant_id);
-                RecordUpdate::Put { entry: Box::new(entry), replaces: None }
-            }
-            _ => RecordUpdate::Remove(key),
-        }
-    }
 }
 
 pub(super) fn scope_of(entry: &Entry) -> Scope {
@@ -108,6 +73,8 @@ pub(super) fn scope_of(entry: &Entry) -> Scope {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
     use crate::model::{Address, Deletion, Kind};
 
@@ -134,22 +101,5 @@ mod tests {
         ledger.intend(entry(Kind::User, &["firstName"]));
         let known = ledger.entries.iter().next().unwrap();
         assert!(known.written.len() == 2 && !known.intent && ledger.dirty.len() == 1);
-    }
-
-    #[test]
-    fn a_global_object_goes_with_its_last_tenant() {
-        let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let mut first = Ledger::new(Entries::default(), one);
-        first.intend(entry(Kind::Lambda, &[]));
-        let mut second = Ledger::new(first.entries, two);
-        let known = second.entries.iter().next().unwrap().clone();
-        second.update(put(known));
-        assert_eq!(second.entries.iter().next().unwrap().tenants, [one, two].into());
-        let key = Key::Id(Uuid::from_u128(1));
-        second.update(RecordUpdate::Remove(key.clone()));
-        assert_eq!(second.entries.iter().next().unwrap().tenants, [one].into());
-        let mut first = Ledger::new(second.entries, one);
-        first.update(RecordUpdate::Remove(key));
-        assert!(first.entries.is_empty());
     }
 }

@@ -5,8 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::{self, BoxFuture, FutureExt};
 
-use uuid::Uuid;
-
 use crate::fusionauth::WriteGate;
 use crate::reconcile::{Claim, Entry, Key, RecordUpdate};
 
@@ -42,10 +40,9 @@ pub struct MemoryRecord {
 }
 
 impl MemoryRecord {
-    /// An empty record of a run on this tenant.
-    pub fn new(tenant_id: Uuid, holder: Holder) -> Self {
-        let ledger = Ledger::new(Entries::default(), tenant_id);
-        MemoryRecord { state: Arc::new(Mutex::new(State { ledger, ..State::default() })), holder }
+    /// An empty record.
+    pub fn new(holder: Holder) -> Self {
+        MemoryRecord { state: Arc::default(), holder }
     }
 
     /// The same record, for another runner.
