@@ -126,6 +126,8 @@ fn a_changed_address_waits_for_its_verification() {
     let mail = messages(&api, "email-verification");
     assert_eq!(mail.last().unwrap()["recipient"], "b@example.com");
     let id = after["emailVerificationId"].clone();
+    assert_eq!(after["verificationIds"][0]["value"], "b@example.com");
+    api.merge_patch(path.as_str(), &json!({ "user": { "firstName": "A" } })).ok();
     anonymous(&api, "/api/user/verify-email", json!({ "verificationId": id })).empty(200);
     assert_eq!(get(&api, ID)["email"], "b@example.com");
     api.get("/api/user?email=a@example.com").empty(404);
@@ -234,6 +236,10 @@ fn passwords_change_by_login_id_with_a_key_and_by_jwt() {
         api.call("POST", "/api/user/change-password").key(format!("Bearer {token}")).json(&body).send()
     };
     by_jwt(json!({ "password": "password-3" })).field_error("currentPassword", "[blank]currentPassword");
+    let bearer = format!("Bearer {token}");
+    api.call("GET", "/api/user/change-password").key(bearer).send().empty(200);
+    api.get("/api/user/change-password?loginId=a@example.com").empty(200);
+    api.get("/api/user/change-password?loginId=nobody").empty(404);
     by_jwt(json!({ "password": "password-3", "currentPassword": "password-2" })).empty(200);
     assert_eq!(login(&api, "password-3").status, 200);
 }

@@ -66,9 +66,12 @@ pub fn forgot(call: &Call<'_>) -> Outcome {
     if call.has_key() { Ok(Reply::ok(&json!({"changePasswordId": token}))) } else { Ok(Reply::empty(200)) }
 }
 
-/// `GET /api/user/change-password/{changePasswordId}`, `?changePasswordId=` or, with a key, `?loginId=`: whether a
-/// change would find its user.
+/// `GET /api/user/change-password/{changePasswordId}`, `?changePasswordId=`, with a JWT or, with a key, `?loginId=`:
+/// whether a change would find its user.
 pub fn check(call: &Call<'_>) -> Outcome {
+    if let Caller::Bearer(token) = &call.caller {
+        return user_of_token(call, &call.read(), token).map(|_| Reply::empty(200));
+    }
     if let (true, Some(login_id)) = (call.has_key(), call.query("loginId")) {
         let types = login_id_types(call, call.query_all("loginIdTypes"))?;
         let state = call.read();

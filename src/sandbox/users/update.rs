@@ -223,7 +223,7 @@ impl Change<'_> {
             }
         }
         if new.email == user.email {
-            user.pending_email = None;
+            // An address that waits goes on waiting: other fields may change meanwhile.
         } else if new.email.is_some()
             && user.email.is_some()
             && self.settings.verifies_changed_email()
