@@ -94,11 +94,6 @@ impl Scheme {
     }
 }
 
-/// Whether `scheme` is one of FusionAuth's own.
-pub fn is_built_in(scheme: &str) -> bool {
-    Scheme::named(scheme).is_some()
-}
-
 /// Hashes plain text under a fresh random salt. `factor` of none or 0 takes the scheme's default.
 pub fn hash(plain: &str, scheme: Option<&str>, factor: Option<i64>) -> Result<Hashed, PasswordError> {
     let name = scheme.unwrap_or(DEFAULT_SCHEME);

@@ -232,9 +232,6 @@ pub fn range_bound(
             Some(number) => Scalar::Number(number),
             None => Scalar::Number(instant(compiler.now, value)? as f64),
         },
-        (Kind::Number, _) => {
-            Scalar::Number(value.number().ok_or_else(|| QueryError::new("a range of numbers takes numbers"))?)
-        }
         (Kind::Date, Scalar::Text(text)) if text.starts_with("now") => {
             let millis = instant(compiler.now, value)?;
             let day = jiff::Timestamp::from_millisecond(millis)

@@ -18,8 +18,6 @@ pub enum Kind {
     Instant,
     /// `YYYY-MM-DD`.
     Date,
-    /// An integer or a decimal.
-    Number,
     /// Typed by each value, as the free `data` maps are.
     Dynamic,
     /// The untouched string beside a dynamic one (`data.x.keyword`).

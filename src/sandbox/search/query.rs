@@ -147,11 +147,15 @@ fn check(field: &Field, test: &Test) -> Result<(), QueryError> {
             super::field::Scalar::Text(text) if text == "true" || text == "false" => Ok(()),
             _ => wrong("true or false"),
         },
-        (Kind::Instant | Kind::Number, Test::Term { value, .. } | Test::Match { value, .. }) => {
-            if value.number().is_some() { Ok(()) } else { wrong("a number") }
+        (Kind::Instant, Test::Term { value, .. } | Test::Match { value, .. }) => {
+            if value.number().is_some() {
+                Ok(())
+            } else {
+                wrong("a number")
+            }
         }
         (Kind::Date, Test::Term { .. } | Test::Match { .. }) => Ok(()),
-        (Kind::Instant | Kind::Number | Kind::Date, Test::Range { .. }) => Ok(()),
+        (Kind::Instant | Kind::Date, Test::Range { .. }) => Ok(()),
         (Kind::Boolean, _) => wrong("true or false"),
         _ => wrong("whole values and ranges only"),
     }

@@ -397,10 +397,7 @@ fn word_query(
 fn leaf(compiler: &Compiler<'_>, field: Option<&str>, test: Test) -> Result<Query, QueryError> {
     match (field, test) {
         (Some(field), Test::Phrase { text, .. })
-            if matches!(
-                compiler.field(field)?.kind,
-                Kind::Boolean | Kind::Instant | Kind::Number | Kind::Date
-            ) =>
+            if matches!(compiler.field(field)?.kind, Kind::Boolean | Kind::Instant | Kind::Date) =>
         {
             compiler.test(field, Test::Match { value: Scalar::Text(text), all: true })
         }

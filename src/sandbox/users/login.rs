@@ -31,26 +31,26 @@ pub fn login(call: &Call<'_>) -> Outcome {
     errors.check()?;
     let (login_id, plain) = (login_id.unwrap_or_default(), plain.unwrap_or_default());
     let types = login_id_types(call, strings(&body, "loginIdTypes"))?;
-    let (mut user, kind, application) = find(call, &body, login_id, &types)?;
+    let found = find(call, &body, login_id, &types)?;
     // The check is slow, so it runs while nobody is kept out; 404 tells nothing of which part was wrong.
-    if !user.password.as_ref().is_some_and(|hashed| hashed.matches(plain)) {
+    if !found.user.password.as_ref().is_some_and(|hashed| hashed.matches(plain)) {
         return Err(Reply::not_found());
     }
-    if !user.active {
-        return Err(Reply::empty(423));
-    }
-    if user.profile.expiry.is_some_and(|expiry| expiry <= call.now()) {
-        return Err(Reply::empty(410));
-    }
     let mut tx = call.write();
-    user = User::load(&tx, user.id).ok_or_else(Reply::not_found)?;
-    let settings = Settings::of(&tx, user.tenant_id);
+    let user = User::load(&tx, found.user.id).ok_or_else(Reply::not_found)?;
     let mut effects = Effects::default();
-    let reply =
-        succeed(call, &mut tx, &mut user, kind, application.as_ref(), &settings, &body, &mut effects)?;
+    let with_token = body.get("noJWT") != Some(&Value::Bool(true));
+    let reply = Found { user, ..found }.succeed(call, &mut tx, with_token, &mut effects)?;
     tx.commit()?;
     effects.record(call);
     Ok(reply)
+}
+
+/// Who signs in, by which kind of name, and where.
+struct Found {
+    user: User,
+    kind: LoginIdType,
+    application: Option<Application>,
 }
 
 /// The strings of an array member.
@@ -58,12 +58,7 @@ pub fn strings<'a>(body: &'a Object, name: &str) -> impl Iterator<Item = &'a str
     body.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 
-fn find(
-    call: &Call<'_>,
-    body: &Object,
-    login_id: &str,
-    types: &[LoginIdType],
-) -> Result<(User, LoginIdType, Option<Application>), Reply> {
+fn find(call: &Call<'_>, body: &Object, login_id: &str, types: &[LoginIdType]) -> Result<Found, Reply> {
     let state = call.read();
     let application = match body.get("applicationId").filter(|value| !value.is_null()) {
         None => None,
@@ -90,66 +85,76 @@ fn find(
         .transpose()?;
     let (id, kind) = by_login_id(&state, tenant, login_id, types).ok_or_else(Reply::not_found)?;
     let user = User::load(&state, id).ok_or_else(Reply::not_found)?;
-    Ok((user, kind, application))
+    Ok(Found { user, kind, application })
 }
 
 fn tenant_of(state: &State, application: Uuid) -> Option<Uuid> {
     uuid_at(&state.get(super::super::store::Table::APPLICATION, application)?, "tenantId")
 }
 
-#[allow(clippy::too_many_arguments)]
-fn succeed(
-    call: &Call<'_>,
-    tx: &mut Transaction<'_>,
-    user: &mut User,
-    kind: LoginIdType,
-    application: Option<&Application>,
-    settings: &Settings,
-    body: &Object,
-    effects: &mut Effects,
-) -> Outcome {
-    let now = tx.now();
-    if user.profile.password_change_required {
-        let token =
-            tokens::issue_change_password(tx, user.id, None, settings.change_password_lifetime(), false)?;
-        let reason = user.profile.password_change_reason.as_deref().unwrap_or("Administrative");
-        return Ok(Reply::json(203, &json!({"changePasswordId": token, "changePasswordReason": reason})));
+impl Found {
+    /// The password was right: what the login answers, and what it leaves behind.
+    fn succeed(
+        mut self,
+        call: &Call<'_>,
+        tx: &mut Transaction<'_>,
+        with_token: bool,
+        effects: &mut Effects,
+    ) -> Outcome {
+        let now = tx.now();
+        let settings = Settings::of(tx, self.user.tenant_id);
+        if !self.user.active {
+            return Err(Reply::empty(423));
+        }
+        if self.user.profile.expiry.is_some_and(|expiry| expiry <= now) {
+            return Err(Reply::empty(410));
+        }
+        if self.user.profile.password_change_required {
+            let lifetime = settings.change_password_lifetime();
+            let token = tokens::issue_change_password(tx, self.user.id, None, lifetime, false)?;
+            let reason = self.user.profile.password_change_reason.as_deref().unwrap_or("Administrative");
+            return Ok(Reply::json(203, &json!({"changePasswordId": token, "changePasswordReason": reason})));
+        }
+        if !self.user.profile.two_factor_methods.is_empty() {
+            return Ok(Reply::json(242, &json!({"twoFactorId": opaque_id()})));
+        }
+        let status = self.sign_in(&settings, now);
+        self.user.store(tx)?;
+        let mut answer = json!({"user": user_value(tx, &self.user, Shown::new(call.version()))});
+        effects.event(tx, "user.login.success", self.user.tenant_id, || answer.clone());
+        if with_token {
+            let application = self.application.as_ref().map(|application| application.id);
+            let (token, expires) =
+                access_token(call.server, &settings, &self.user, application, now, "PASSWORD");
+            merge(&mut answer, json!({"token": token, "tokenExpirationInstant": expires}));
+        }
+        Ok(Reply::json(status, &answer))
     }
-    if !user.profile.two_factor_methods.is_empty() {
-        return Ok(Reply::json(242, &json!({"twoFactorId": opaque_id()})));
+
+    /// Notes the login on user, name and registration; gives the status that says what is still missing.
+    fn sign_in(&mut self, settings: &Settings, now: i64) -> u16 {
+        let user = &mut self.user;
+        user.last_login_instant = Some(now);
+        let identity = match self.kind {
+            LoginIdType::Email => &mut user.email_identity,
+            LoginIdType::Username => &mut user.username_identity,
+            LoginIdType::PhoneNumber => &mut user.phone_identity,
+        };
+        if let Some(identity) = identity {
+            identity.last_login = Some(now);
+        }
+        if !user.verified && settings.verifies_email() {
+            return 212;
+        }
+        let Some(application) = &self.application else { return 200 };
+        match user.registration_mut(application.id) {
+            None => 202,
+            Some(registration) => {
+                registration.last_login_instant = Some(now);
+                if application.verifies_registrations && !registration.verified { 213 } else { 200 }
+            }
+        }
     }
-    user.last_login_instant = Some(now);
-    let identity = match kind {
-        LoginIdType::Email => &mut user.email_identity,
-        LoginIdType::Username => &mut user.username_identity,
-        LoginIdType::PhoneNumber => &mut user.phone_identity,
-    };
-    if let Some(identity) = identity {
-        identity.last_login = Some(now);
-    }
-    let mut unverified_registration = false;
-    let registered = application.map(|application| {
-        user.registration_mut(application.id).is_some_and(|registration| {
-            registration.last_login_instant = Some(now);
-            unverified_registration = !registration.verified && application.verifies_registrations;
-            true
-        })
-    });
-    user.store(tx)?;
-    let status = match (registered, user.verified || !settings.verifies_email(), unverified_registration) {
-        (_, false, _) => 212,
-        (Some(false), ..) => 202,
-        (_, _, true) => 213,
-        _ => 200,
-    };
-    let mut answer = json!({"user": user_value(tx, user, Shown::new(call.version()))});
-    if body.get("noJWT") != Some(&Value::Bool(true)) {
-        let application = application.map(|application| application.id);
-        let (token, expires) = access_token(call.server, settings, user, application, now, "PASSWORD");
-        merge(&mut answer, json!({"token": token, "tokenExpirationInstant": expires}));
-    }
-    effects.event(tx, "user.login.success", user.tenant_id, || answer.clone());
-    Ok(Reply::json(status, &answer))
 }
 
 /// The key that this sandbox signs tokens with. It is as secret as a sandbox is.

@@ -198,7 +198,6 @@ pub struct Application {
     pub roles: Vec<String>,
     pub default_roles: Vec<String>,
     pub verifies_registrations: bool,
-    pub requires_authentication: bool,
 }
 
 impl Application {
@@ -212,14 +211,12 @@ impl Application {
         let name = |role: &Value| role.get("name").and_then(Value::as_str).map(str::to_owned);
         let default = |role: &&Value| role.get("isDefault").and_then(Value::as_bool) == Some(true);
         let flag = |name: &str| object.get(name).and_then(Value::as_bool);
-        let required = object.get("loginConfiguration").and_then(|login| login.get("requireAuthentication"));
         Some(Self {
             id,
             active: flag("active").unwrap_or(true),
             roles: roles.iter().filter_map(name).collect(),
             default_roles: roles.iter().filter(default).filter_map(name).collect(),
             verifies_registrations: flag("verifyRegistration").unwrap_or(false),
-            requires_authentication: required.and_then(Value::as_bool).unwrap_or(true),
         })
     }
 }

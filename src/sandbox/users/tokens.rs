@@ -19,7 +19,6 @@ pub enum Verifies {
 /// A token that has not expired.
 #[derive(Debug, Clone)]
 pub struct Token {
-    pub row: Uuid,
     pub user: Uuid,
     pub verifies: Verifies,
     /// The address that a verification is about; it may wait to become the user's.
@@ -96,7 +95,7 @@ pub fn outstanding(state: &State, user: Uuid, now: i64) -> Vec<(String, Token)> 
     let mut out: Vec<(String, Token)> = Vec::new();
     for row in state.related(Relation::TokensOfUser, user).iter().rev() {
         let Some(object) = state.get(Table::VERIFICATION, *row) else { continue };
-        let (Some(id), Some(token)) = (text_at(&object, "token"), read(*row, &object, now)) else { continue };
+        let (Some(id), Some(token)) = (text_at(&object, "token"), read(&object, now)) else { continue };
         let known = out.iter().any(|(_, other)| other.verifies == token.verifies);
         if !known && !matches!(token.verifies, Verifies::Registration(_)) {
             out.push((id.to_owned(), token));
@@ -107,10 +106,10 @@ pub fn outstanding(state: &State, user: Uuid, now: i64) -> Vec<(String, Token)> 
 
 fn find(state: &State, table: Table, unique: Unique, token: &str, now: i64) -> Option<Token> {
     let row = state.holder(&UniqueKey::global(unique, token))?;
-    read(row, &state.get(table, row)?, now)
+    read(&state.get(table, row)?, now)
 }
 
-fn read(row: Uuid, object: &Object, now: i64) -> Option<Token> {
+fn read(object: &Object, now: i64) -> Option<Token> {
     if object.get("expiry").and_then(Value::as_i64).is_none_or(|expiry| expiry <= now) {
         return None;
     }
@@ -120,7 +119,6 @@ fn read(row: Uuid, object: &Object, now: i64) -> Option<Token> {
         _ => Verifies::Email,
     };
     Some(Token {
-        row,
         user: uuid_at(object, "userId")?,
         verifies,
         value: text_at(object, "value").map(str::to_owned),
