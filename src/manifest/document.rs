@@ -15,7 +15,7 @@ use super::header::{self, Class, Header};
 use super::input::{Instance, Object};
 use super::judge::{self, Verdict};
 use super::schema;
-use super::source::{Locator, SourceFile};
+use super::source::{Locator, MOST_DIAGNOSTICS, SourceFile};
 use super::yaml::{self, Document, Format, Value, View};
 use crate::model::{
     Address, ApprovalMode, ClusterFusionAuthInstanceSpec, DEFAULT_NAMESPACE, Drift, FusionAuthInstanceSpec,
@@ -56,6 +56,8 @@ pub struct Batch {
     /// Documents of ours, good or bad.
     pub ours: usize,
     pub findings: Vec<(Finding, Option<Address>)>,
+    /// How many findings there were beside `findings`.
+    pub more_findings: usize,
     /// Objects that are declared, but not readable.
     pub broken: Vec<Address>,
     /// How many declarations have each of the operator's own fields.
@@ -165,7 +167,11 @@ impl Reader<'_> {
     }
 
     fn push(&mut self, finding: Finding, address: Option<Address>) {
-        self.batch.findings.push((finding, address));
+        if self.batch.findings.len() < MOST_DIAGNOSTICS {
+            self.batch.findings.push((finding, address));
+        } else {
+            self.batch.more_findings += 1;
+        }
     }
 
     /// A document that broke off: what it declares is known to be declared.
@@ -382,6 +388,9 @@ fn texts(
     };
     for (key, value) in entries {
         let Some(name) = key.as_text() else { continue };
+        if findings.len() >= MOST_DIAGNOSTICS {
+            return;
+        }
         match value.view() {
             View::Text(text) => findings.extend(take(name, text, value)),
             View::Null => findings.extend(take(name, "", value)),

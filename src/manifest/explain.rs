@@ -15,6 +15,9 @@ use super::hints;
 use super::yaml::{Value, View};
 use crate::model::{Kind, NumberOrPercent};
 
+/// Findings that are told of one document.
+const MOST_FINDINGS: usize = 500;
+
 /// What does not fit, and the places to leave out when the rest is read nevertheless.
 #[derive(Default)]
 pub struct Explanation {
@@ -143,6 +146,11 @@ impl<'s> Walk<'s> {
     }
 
     fn check(&mut self, schema: &'s Json, value: Value<'_>, site: &Site<'_>) {
+        if self.out.findings.len() >= MOST_FINDINGS {
+            // The rest is not looked at, so it may hold secrets.
+            self.out.hidden.push(0..usize::MAX);
+            return;
+        }
         let whole = schema;
         let schema = self.settle(schema, value);
         let is_source = is_secret(whole) || is_secret(schema);
@@ -163,6 +171,9 @@ impl<'s> Walk<'s> {
                 if let Some(schema) = schema.get("items") {
                     for (index, item) in items.enumerate() {
                         self.check(schema, item, &site.item(index, item));
+                        if self.out.findings.len() >= MOST_FINDINGS {
+                            return;
+                        }
                     }
                 }
             }
@@ -214,6 +225,10 @@ impl<'s> Walk<'s> {
         let properties = schema.get("properties").and_then(Json::as_object);
         let rest = schema.get("additionalProperties");
         for (key, entry) in entries {
+            if self.out.findings.len() >= MOST_FINDINGS {
+                self.out.hidden.push(0..usize::MAX);
+                return;
+            }
             let Some(name) = key.as_text() else { continue };
             match (properties.and_then(|properties| properties.get(name)), rest) {
                 (Some(schema), _) => self.check(schema, entry, &site.field(name, key)),

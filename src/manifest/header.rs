@@ -43,6 +43,9 @@ const ANNOTATIONS: &[&str] = &[
     "fusionkeep.dev/show-plan",
 ];
 
+/// Findings that are told of one document's head.
+const MOST_FINDINGS: usize = 100;
+
 /// What a document is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -219,6 +222,9 @@ fn strings(
         return strings;
     };
     for (key, value) in entries {
+        if findings.len() >= MOST_FINDINGS {
+            break;
+        }
         let (name, text) = match (key.as_text(), value.view()) {
             (Some(name), View::Text(text)) => (name, text),
             (Some(name), View::Null) => (name, ""),
@@ -249,7 +255,10 @@ fn check_annotations(
     findings: &mut Vec<Finding>,
 ) -> Option<Address> {
     let place = |name: &str| metadata.get("annotations").and_then(|annotations| annotations.entry(name));
-    for name in annotations.keys() {
+    for name in annotations.keys().filter(|name| name.contains('/')) {
+        if findings.len() >= MOST_FINDINGS {
+            break;
+        }
         let prefix = name.split_once('/').map_or("", |(prefix, _)| prefix);
         if is_near_miss(prefix) && !ANNOTATIONS.contains(&name.as_str()) {
             let at = place(name).map_or(0, |(key, _)| key.at());

@@ -26,6 +26,9 @@ pub struct Verdict {
     pub secret: bool,
 }
 
+/// Verdicts that are told of one document.
+const MOST_VERDICTS: usize = 200;
+
 /// Collects what is wrong with one document.
 #[derive(Default)]
 pub struct Judge {
@@ -39,10 +42,17 @@ impl Judge {
         pointer: impl Into<String>,
         message: impl Into<String>,
     ) -> &mut Verdict {
+        // A hostile document has more of them than anybody reads: the last one then stands for the rest.
+        self.verdicts.truncate(MOST_VERDICTS);
         let last = self.verdicts.len();
         let (pointer, message) = (pointer.into(), message.into());
         self.verdicts.push(Verdict { code, pointer, message, hint: None, secret: false });
         &mut self.verdicts[last]
+    }
+
+    /// Whether more verdicts would not be told.
+    fn is_full(&self) -> bool {
+        self.verdicts.len() > MOST_VERDICTS
     }
 
     fn invalid(&mut self, pointer: impl Into<String>, message: impl Into<String>) -> &mut Verdict {
@@ -77,14 +87,18 @@ impl Judge {
         if locales.len() > MOST {
             self.invalid(pointer, format!("{} locales, but FusionAuth takes at most {MOST}", locales.len()));
         }
-        for (index, locale) in locales.iter().enumerate().filter(|(_, locale)| !values::is_locale(locale)) {
+        for (index, locale) in
+            locales.iter().take(MOST).enumerate().filter(|(_, locale)| !values::is_locale(locale))
+        {
             self.invalid(format!("{pointer}/{index}"), format!("\"{}\" is no known locale", shorten(locale)))
                 .hint("a language and, if wanted, a region: en, en_US, de-DE");
         }
     }
 
     fn time_zone(&mut self, pointer: &str, zone: Option<&String>) {
-        let Some(zone) = zone.filter(|zone| !values::time_zones().contains(*zone)) else { return };
+        let Some(zone) = zone.filter(|zone| !self.is_full() && !values::time_zones().contains(*zone)) else {
+            return;
+        };
         let near = super::diagnostic::nearest(zone, values::time_zones().iter().map(String::as_str));
         let hint = near.map_or_else(
             || "an IANA name such as Europe/Berlin".to_owned(),

@@ -71,13 +71,15 @@ pub(super) fn load_files(
     mut diagnostics: Vec<Diagnostic>,
     options: &LoadOptions,
 ) -> Result<Input, LoadError> {
-    let mut findings: Vec<Vec<(Finding, Option<Address>)>> = files.iter().map(|_| Vec::new()).collect();
+    let mut findings: Vec<(Vec<(Finding, Option<Address>)>, usize)> =
+        files.iter().map(|_| (Vec::new(), 0)).collect();
     let mut everything = Everything::default();
     let mut ours = 0;
     let mut operator_fields: BTreeMap<&'static str, usize> = BTreeMap::new();
     for (file, batch) in read_all(files) {
-        if let Some(findings) = findings.get_mut(file) {
+        if let Some((findings, more)) = findings.get_mut(file) {
             findings.extend(batch.findings);
+            *more += batch.more_findings;
         }
         ours += batch.ours;
         for (field, count) in batch.operator_fields {
@@ -90,18 +92,22 @@ pub(super) fn load_files(
         everything.broken.extend(batch.broken);
         everything.passed_over += batch.passed_over;
     }
-    if ours == 0 && diagnostics.is_empty() && findings.iter().all(Vec::is_empty) && !options.allow_empty {
+    if ours == 0
+        && diagnostics.is_empty()
+        && findings.iter().all(|(findings, _)| findings.is_empty())
+        && !options.allow_empty
+    {
         return Err(empty(files.len(), everything.passed_over));
     }
     bodies::fill(files, &mut everything);
     resolve::resolve(&mut everything);
     for (file, found) in everything.take_findings(files).into_iter().enumerate() {
-        if let Some(findings) = findings.get_mut(file) {
+        if let Some((findings, _)) = findings.get_mut(file) {
             findings.extend(found);
         }
     }
-    for (file, findings) in files.iter().zip(findings) {
-        diagnostics.extend(file.diagnostics(findings));
+    for (file, (findings, more)) in files.iter().zip(findings) {
+        diagnostics.extend(file.diagnostics(findings, more));
     }
     diagnostics.extend(operator_fields.into_iter().map(|(field, count)| operator_field(field, count)));
     sort(&mut diagnostics);

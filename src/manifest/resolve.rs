@@ -81,7 +81,15 @@ pub fn resolve(everything: &mut Everything) {
     duplicates::check(everything, &index, &mut problems);
     data::check(everything, &index, &mut problems);
     let referred = references::secrets(everything);
+    let mut names = HashSet::new();
     for number in referred {
+        if let Some(secret) = everything.secrets.get_mut(number)
+            && !names.insert((secret.namespace.clone(), secret.name.clone()))
+        {
+            let message = format!("the Secret \"{}\" is in the input twice", secret.name);
+            let at = secret.origin.at;
+            secret.findings.push(Finding::error("duplicate", message, at, 1));
+        }
         if let Some(secret) = everything.secrets.get_mut(number) {
             let file = secret.origin.file;
             everything.found.extend(secret.findings.drain(..).map(|finding| (file, finding)));

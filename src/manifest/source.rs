@@ -13,7 +13,7 @@ use crate::model::{Address, Place};
 /// What stands for a hidden text.
 const MASK: &str = "…";
 /// Diagnostics that are shown of one file; the rest is counted.
-const MOST_DIAGNOSTICS: usize = 10_000;
+pub const MOST_DIAGNOSTICS: usize = 10_000;
 
 /// The folders that files beside a manifest are looked for in.
 #[derive(Clone, Debug)]
@@ -70,11 +70,11 @@ impl SourceFile {
         if at.saturating_sub(range.start) >= mask as usize { None } else { self.text.get(at..end) }
     }
 
-    /// Findings as diagnostics, in the order of the file.
-    pub fn diagnostics(&self, mut findings: Vec<(Finding, Option<Address>)>) -> Vec<Diagnostic> {
+    /// Findings as diagnostics, in the order of the file; `more` are counted only.
+    pub fn diagnostics(&self, mut findings: Vec<(Finding, Option<Address>)>, more: usize) -> Vec<Diagnostic> {
         findings.sort_by_key(|(finding, _)| finding.at);
         let locator = Locator::new(self);
-        let more = findings.len().saturating_sub(MOST_DIAGNOSTICS);
+        let more = more + findings.len().saturating_sub(MOST_DIAGNOSTICS);
         let mut diagnostics: Vec<Diagnostic> = findings
             .into_iter()
             .take(MOST_DIAGNOSTICS)

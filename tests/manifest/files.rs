@@ -355,6 +355,8 @@ fn secrets_are_judged_when_something_refers_to_them() {
         assert_eq!(found, [code], "{used}");
         let shown: String = diagnostics(&used).iter().map(|diagnostic| diagnostic.render(false)).collect();
         assert!(!shown.contains("hunter2") && !shown.contains("aHVudGVyMg"), "{shown}");
+        let twice = format!("{good}{}", secret("s", "stringData: { password: x }"));
+        assert_eq!(codes(&twice).len(), 1, "{twice}");
         let unused = format!("{user}{}", secret("other", rest));
         assert!(load_text(&unused).is_ok(), "{unused}");
     }

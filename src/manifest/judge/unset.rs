@@ -11,6 +11,9 @@ use crate::model::{Compare, Kind, KindRow, Write, row};
 impl Judge {
     pub(super) fn unset(&mut self, kind: Kind, paths: &[String], spec: Value<'_>) {
         for (index, path) in paths.iter().enumerate() {
+            if self.is_full() {
+                return;
+            }
             let pointer = format!("/spec/unset/{index}");
             match removable(kind, path) {
                 Err((message, hint)) => {

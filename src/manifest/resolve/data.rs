@@ -25,6 +25,9 @@ pub fn check(everything: &Everything, index: &Index, problems: &mut Vec<Problem>
     }
 }
 
+/// Problems that are told.
+const MOST_PROBLEMS: usize = 10_000;
+
 /// Where a key stands: instance, kind, and the number of the key it stands under (0: `data` itself).
 type Parent<'e> = (&'e Belongs, Kind, usize);
 
@@ -70,7 +73,7 @@ impl<'e> Types<'e, '_> {
         });
         let number = key.number;
         if key.kind != kind {
-            if !key.warned {
+            if !key.warned && self.problems.len() < MOST_PROBLEMS {
                 key.warned = true;
                 let (first, before) = (key.object, key.kind);
                 self.warn(object, &format!("{pointer}/{name}"), name, kind, first, before);

@@ -1,6 +1,6 @@
 //! References among manifests: each name leads to a declaration, of the same instance, that is to live.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::index::{self, Index};
 use super::{Everything, Problem};
@@ -14,11 +14,24 @@ use crate::model::{
 
 /// Judges every reference of every object.
 pub fn check(everything: &Everything, index: &Index, problems: &mut Vec<Problem>) {
-    let mut check = Check { everything, index, problems, names: BTreeMap::new() };
+    let mut check = Check {
+        everything,
+        index,
+        problems,
+        names: BTreeMap::new(),
+        live_names: BTreeMap::new(),
+        permissions: HashMap::new(),
+        comparisons: MOST_COMPARISONS,
+    };
     for (number, (object, _)) in everything.objects.iter().enumerate() {
         check.object(number, object);
     }
 }
+
+/// Comparisons of names that all of "did you mean" may take.
+const MOST_COMPARISONS: usize = 2_000_000;
+/// Problems with permissions that are told.
+const MOST_PROBLEMS: usize = 10_000;
 
 struct Check<'e, 'p> {
     everything: &'e Everything,
@@ -26,6 +39,12 @@ struct Check<'e, 'p> {
     problems: &'p mut Vec<Problem>,
     /// Names by kind and namespace, gathered when the first one is missed.
     names: BTreeMap<(Kind, String), Vec<&'e str>>,
+    /// FusionAuth's names by kind, gathered likewise.
+    live_names: BTreeMap<Kind, BTreeMap<&'e str, &'e Address>>,
+    /// The permissions of entity types, by their position among the objects.
+    permissions: HashMap<usize, BTreeSet<&'e str>>,
+    /// Comparisons that are left.
+    comparisons: usize,
 }
 
 /// A reference by name.
@@ -36,7 +55,7 @@ struct Named<'a> {
     hint: &'a str,
 }
 
-impl Check<'_, '_> {
+impl<'e> Check<'e, '_> {
     fn object(&mut self, number: usize, object: &Object) {
         self.instance(number, object);
         self.moved(number, object);
@@ -103,16 +122,20 @@ impl Check<'_, '_> {
             return;
         }
         let everything = self.everything;
-        let names = self
-            .names
-            .entry((*kind, namespace.to_owned()))
-            .or_insert_with(|| index::names(everything, *kind, namespace));
-        let hint = match nearest(name, names.iter().copied()) {
-            Some(near) => format!("did you mean {near}?"),
-            None => match index::live_names(everything, *kind).get(name) {
-                Some(address) => format!("references go by metadata.name: write {}", address.name),
-                None => (*hint).to_owned(),
-            },
+        let key = (*kind, namespace.to_owned());
+        let names = self.names.entry(key).or_insert_with(|| index::names(everything, *kind, namespace));
+        let near = match self.comparisons.checked_sub(names.len()) {
+            Some(rest) => {
+                self.comparisons = rest;
+                nearest(name, names.iter().copied())
+            }
+            None => None,
+        };
+        let live = self.live_names.entry(*kind).or_insert_with(|| index::live_names(everything, *kind));
+        let hint = match (near, live.get(name)) {
+            (Some(near), _) => format!("did you mean {near}?"),
+            (None, Some(address)) => format!("references go by metadata.name: write {}", address.name),
+            (None, None) => (*hint).to_owned(),
         };
         let place = if namespace == crate::model::DEFAULT_NAMESPACE {
             String::new()
@@ -186,18 +209,30 @@ impl Check<'_, '_> {
         let Some((entity, _)) = entity else { return };
         let Spec::Entity(spec) = &entity.spec else { return };
         let of_type = self.index.object(Kind::EntityType, &entity.address, &spec.entity_type);
-        let Some((entity_type, _)) = of_type.and_then(|of_type| objects.get(of_type)) else { return };
+        let Some(of_type) = of_type else { return };
+        let Some((entity_type, _)) = objects.get(of_type) else { return };
         let Spec::EntityType(spec) = &entity_type.spec else { return };
         let Some(permissions) = spec.permissions.set() else { return };
-        let known: Vec<&str> = permissions.iter().map(|permission| permission.name.as_str()).collect();
+        let known = self
+            .permissions
+            .entry(of_type)
+            .or_insert_with(|| permissions.iter().map(|permission| permission.name.as_str()).collect());
         for (index, name) in grant.permissions.set().into_iter().flatten().enumerate() {
-            if known.contains(&name.as_str()) || name.trim().is_empty() {
+            if known.contains(name.as_str()) || name.trim().is_empty() {
                 continue;
             }
-            let hint = match nearest(name, known.iter().copied()) {
+            if self.problems.len() >= MOST_PROBLEMS {
+                return;
+            }
+            let few = known.len() <= 20;
+            let near = if few { nearest(name, known.iter().copied()) } else { None };
+            let hint = match near {
                 Some(near) => format!("did you mean {near}?"),
                 None if known.is_empty() => "it declares none".to_owned(),
-                None => format!("it declares {}", known.join(", ")),
+                None if few => {
+                    format!("it declares {}", known.iter().copied().collect::<Vec<_>>().join(", "))
+                }
+                None => format!("it declares {} others", known.len()),
             };
             let message = format!("{} declares no permission \"{}\"", entity_type.address, shorten(name));
             let problem =

@@ -145,7 +145,11 @@ impl<'t> Value<'t> {
     pub fn written(&self) -> &'t str {
         let node = self.tree.node(self.index);
         let rest = self.tree.text.get(node.at as usize..).unwrap_or_default();
-        let line = rest.lines().next().unwrap_or_default();
+        // Enough for any message; a line may be as long as the file.
+        let near =
+            rest.char_indices().map(|(at, _)| at).take_while(|&at| at <= 1024).last().unwrap_or_default();
+        let near = if rest.len() <= 1024 { rest } else { rest.get(..near).unwrap_or_default() };
+        let line = near.lines().next().unwrap_or_default();
         let length = match (node.kind, line.chars().next()) {
             (NodeKind::Sequence | NodeKind::Mapping, _) => 1,
             (NodeKind::Text, Some(first)) if first != '"' && first != '\'' => node.b as usize,
