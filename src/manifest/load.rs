@@ -20,6 +20,9 @@ use crate::model::Address;
 /// Bytes of manifests that are handed to a thread at a time.
 const SHARE: usize = 256 << 10;
 
+/// What is wrong with a file, and how much more there was.
+type FileFindings = (Vec<(Finding, Option<Address>)>, usize);
+
 /// What is read, and how.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
@@ -71,8 +74,7 @@ pub(super) fn load_files(
     mut diagnostics: Vec<Diagnostic>,
     options: &LoadOptions,
 ) -> Result<Input, LoadError> {
-    let mut findings: Vec<(Vec<(Finding, Option<Address>)>, usize)> =
-        files.iter().map(|_| (Vec::new(), 0)).collect();
+    let mut findings: Vec<FileFindings> = files.iter().map(|_| (Vec::new(), 0)).collect();
     let mut everything = Everything::default();
     let mut ours = 0;
     let mut operator_fields: BTreeMap<&'static str, usize> = BTreeMap::new();
