@@ -44,6 +44,8 @@ pub struct Comparer<'a> {
     known: Known<'a>,
     standing: HashMap<Address, Standing>,
     planned: Vec<Option<Planned>>,
+    /// Of keys that an object had before, when that was found out late.
+    left_over: Vec<Planned>,
     counts: Counts,
     done: u64,
 }
@@ -51,7 +53,14 @@ pub struct Comparer<'a> {
 impl<'a> Comparer<'a> {
     pub fn new(known: Known<'a>) -> Self {
         let planned = known.subjects.iter().map(|_| None).collect();
-        Comparer { known, standing: HashMap::new(), planned, counts: Counts::default(), done: 0 }
+        Comparer {
+            known,
+            standing: HashMap::new(),
+            planned,
+            left_over: Vec::new(),
+            counts: Counts::default(),
+            done: 0,
+        }
     }
 
     pub fn counts(&self) -> Counts {
@@ -76,7 +85,8 @@ impl<'a> Comparer<'a> {
             true => self.planned.iter().map(|planned| planned.as_ref().and_then(missing)).collect(),
             false => Vec::new(),
         };
-        let mut planned = Vec::with_capacity(self.planned.len());
+        let mut planned = self.left_over;
+        planned.reserve(self.planned.len());
         for (index, verdict) in self.planned.into_iter().enumerate() {
             let Some(mut verdict) = verdict else { continue };
             if self.known.subjects.get(index).is_none_or(|subject| subject.context) {
@@ -117,11 +127,20 @@ impl<'a> Comparer<'a> {
                 self.counts.derived.push(desired.address.clone());
             }
         }
+        let intended = subject
+            .intended
+            .as_ref()
+            .filter(|intended| found.live.as_ref().is_some_and(|live| live.key == intended.key));
+        if let (Some(_), Some(former)) = (intended, &subject.entry) {
+            // The change of key was carried out; what stood under the old one is let go or still to be deleted.
+            let live = found.previous.as_ref();
+            self.left_over.push(prune_object(former, live, self.known.reason, self.known.context));
+        }
         let observed = Observed {
             key: found.key.clone(),
             live: found.live.as_ref(),
-            previous: found.previous.as_ref(),
-            entry: subject.entry.as_ref().or(assumed.as_ref()),
+            previous: found.previous.as_ref().filter(|_| intended.is_none()),
+            entry: intended.or(subject.entry.as_ref()).or(assumed.as_ref()),
             claim: found.live.as_ref().and_then(|live| self.known.claims.get(&live.key)),
             entity_type,
             secrets: self.known.enforced.get(&index).cloned().unwrap_or_default(),

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::manifest::Object;
 use crate::model::{Address, Adoption, Kind, Owner};
 use crate::reconcile::{
-    Claim, Desired, Facts, Key, Limits, Plan, PlanContext, Planned, Problem, Reason, SecretComparison,
+    Claim, Desired, Entry, Facts, Key, Limits, Plan, PlanContext, Planned, Problem, Reason, SecretComparison,
     SecretUse, assemble, assess, bulk_create, guard, needs,
 };
 
@@ -103,6 +103,15 @@ struct Seen {
     pending: HashMap<usize, SecretString>,
 }
 
+/// What the record intends at an address besides what it holds.
+#[derive(Default)]
+struct Intended {
+    /// For the key that is declared.
+    current: Option<Entry>,
+    /// For keys that no declaration has any more.
+    abandoned: Vec<Entry>,
+}
+
 impl Planning<'_> {
     fn entries(&self) -> Option<&Entries> {
         self.sources.record.map(|(loaded, _)| &loaded.entries)
@@ -125,11 +134,18 @@ impl Planning<'_> {
         for object in selected {
             let context = Context { declarations: &declarations, references: &references };
             match lower(object, context) {
-                Ok(desired) => subjects.push(Subject {
-                    entry: self.entry_of(&desired).cloned(),
-                    context: !self.options.selection.selects(object),
-                    desired: Some(desired),
-                }),
+                Ok(desired) => {
+                    let entry = self.entry_of(&desired).cloned();
+                    let intended = self.intended(&desired, entry.as_ref(), &declarations);
+                    let context = !self.options.selection.selects(object);
+                    subjects.extend(intended.abandoned.into_iter().map(Subject::recorded));
+                    subjects.push(Subject {
+                        desired: Some(desired),
+                        entry,
+                        intended: intended.current,
+                        context,
+                    });
+                }
                 Err(found) => problems.extend(found),
             }
         }
@@ -138,10 +154,31 @@ impl Planning<'_> {
     }
 
     /// What the record holds under the address, else under the one that the object had before.
-    fn entry_of(&self, desired: &Desired) -> Option<&crate::reconcile::Entry> {
+    fn entry_of(&self, desired: &Desired) -> Option<&Entry> {
         let entries = self.entries()?;
         let former = || desired.moved_from.as_ref().and_then(|former| entries.by_address(former));
         entries.by_address(&desired.address).or_else(former)
+    }
+
+    /// Intents beside the entry that is confirmed: a run ended while a link or a grant changed its key.
+    fn intended(&self, desired: &Desired, entry: Option<&Entry>, declarations: &Declarations) -> Intended {
+        let mut intended = Intended::default();
+        let (Some(entries), Some(confirmed)) = (self.entries(), entry) else { return intended };
+        let others: Vec<&Entry> =
+            entries.at(&desired.address).filter(|other| other.intent && other.key != confirmed.key).collect();
+        if others.is_empty() {
+            return intended;
+        }
+        let id = |address: &Address| declarations.get(address).map(|declared| declared.id);
+        let key = desired.key.resolve(&id);
+        for other in others {
+            if Some(&other.key) == key.as_ref() {
+                intended.current = Some(other.clone());
+            } else {
+                intended.abandoned.push(other.clone());
+            }
+        }
+        intended
     }
 
     /// Entries that no declaration of the whole input speaks of. A selection by labels leaves them alone, for the
@@ -159,7 +196,7 @@ impl Planning<'_> {
             .iter()
             .filter(|entry| !declared.contains(&entry.address))
             .filter(|entry| self.options.selection.selects_address(&entry.address))
-            .map(|entry| Subject { desired: None, entry: Some(entry.clone()), context: false })
+            .map(|entry| Subject::recorded(entry.clone()))
             .collect()
     }
 

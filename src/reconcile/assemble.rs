@@ -1,6 +1,6 @@
 //! From the plans of objects to the plan of a run: what only shows when all are seen together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Address, Kind, Owner};
 
@@ -15,6 +15,7 @@ pub fn assemble(target: Target, owner: Owner, planned: impl IntoIterator<Item = 
     planned.sort_by(|one, other| (&one.address, &one.key).cmp(&(&other.address, &other.key)));
     let mut errors = one_object_two_addresses(&planned);
     errors.extend(kept_natural_keys(&planned, &errors));
+    errors.extend(missing_references(&planned));
     let order = order(&planned).unwrap_or_else(|cycle| {
         errors.push(*cycle);
         Vec::new()
@@ -55,6 +56,25 @@ pub fn assemble(target: Target, owner: Owner, planned: impl IntoIterator<Item = 
     plan.errors.extend(errors);
     plan.changes = ordered(changes, order);
     plan
+}
+
+/// A suspended object is not created, so nothing that refers to it can be.
+fn missing_references(planned: &[Planned]) -> Vec<Problem> {
+    let absent: BTreeSet<&Address> = planned
+        .iter()
+        .filter(|planned| planned.verdict == Verdict::Suspended && !planned.exists)
+        .map(|planned| &planned.address)
+        .collect();
+    let changed = planned.iter().filter(|planned| planned.change().is_some());
+    changed
+        .filter_map(|planned| {
+            let missing = planned.references.iter().find(|address| absent.contains(address))?;
+            let message =
+                format!("{} refers to {missing}, which is suspended and not there", planned.address);
+            let hint = format!("take spec.suspend from {missing}, or suspend {} as well", planned.address);
+            Some(Problem::error("reference-not-there", message, hint).of(&planned.address))
+        })
+        .collect()
 }
 
 /// With a cycle there is no order; the changes are shown by address then, and never applied.

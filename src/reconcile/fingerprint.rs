@@ -10,7 +10,7 @@ use crate::model::{Compare, Fields, Kind, Sensitivity, Write, row};
 
 use super::normalise::{canonical, is_unset, normalise};
 use super::path::FieldPath;
-use super::{Change, FieldChange, Fingerprint, Key, Live, Reason, Shown};
+use super::{Change, FieldChange, Fingerprint, Key, Live, Reason, Recipient, Shown};
 
 /// The digest of a value: 128 bits of SHA-256 over its canonical JSON, in hexadecimal.
 pub fn digest(value: &Value) -> String {
@@ -129,11 +129,14 @@ fn settled(kind: Kind, path: &str, after: &Value) -> Value {
     }
 }
 
-/// A key as a value: only its parts, so that its text does not depend on how it is printed.
+/// A key as a value.
 fn key(key: &Key) -> Value {
     match key {
         Key::Id(id) => Value::from(id.to_string()),
-        Key::Grant { entity, recipient } => Value::from(format!("{entity} {recipient:?}")),
+        Key::Grant { entity, recipient: Recipient::User(id) } => Value::from(format!("{entity} user {id}")),
+        Key::Grant { entity, recipient: Recipient::Entity(id) } => {
+            Value::from(format!("{entity} entity {id}"))
+        }
         Key::Link { identity_provider, identity_provider_user_id, user } => {
             Value::from(format!("{identity_provider} {identity_provider_user_id} {user}"))
         }

@@ -18,6 +18,7 @@ use super::{
 /// Plans one declared object. Its errors stand in the answer; nothing else is planned for it then.
 pub fn plan_object(desired: &Desired, observed: &Observed<'_>, context: &PlanContext) -> Planned {
     let mut planned = Planned::new(desired.address.clone(), observed.key.clone());
+    planned.exists = observed.live.is_some();
     planned.references = references(desired);
     planned.uses = unique::uses(&observed.key, observed.live);
     if desired.suspended {

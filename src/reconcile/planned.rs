@@ -13,6 +13,8 @@ pub struct Planned {
     /// Where the object stands, or will.
     pub key: Key,
     pub verdict: Verdict,
+    /// Whether something stands there now.
+    pub exists: bool,
     /// Declared objects that must stand before this one.
     pub references: Vec<Address>,
     /// Live objects that this one hangs on now; they are deleted after it.
@@ -62,6 +64,7 @@ impl Planned {
             address,
             key,
             verdict: Verdict::Unchanged,
+            exists: false,
             references: Vec::new(),
             uses: Vec::new(),
             takes: Vec::new(),

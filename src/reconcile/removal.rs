@@ -50,6 +50,10 @@ fn remove(
         return;
     };
     let kind = entry.address.kind;
+    // Only people can be deactivated; of anything else the word can come from a record that was edited.
+    let deletion =
+        if kind != Kind::User && deletion == Deletion::Deactivate { Deletion::Delete } else { deletion };
+    planned.exists = true;
     let mut unique = unique::of_fields(kind, &live.fields);
     unique.extend(unique::of_key(&live.key));
     if let Some(left) = other_tenants(entry, reason, context) {

@@ -5,13 +5,33 @@ use std::process::{Child, Command, Stdio};
 
 use crate::command::fusionkeep;
 
-struct Served {
+/// A sandbox that serves until it is dropped.
+pub struct Served {
     child: Child,
     url: String,
     export: String,
 }
 
-fn serve(arguments: &[&str]) -> Served {
+impl Served {
+    /// What it says to export.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let words = self.export.trim_start_matches("export ").split(' ');
+        words
+            .filter_map(|word| word.split_once('='))
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn serve(arguments: &[&str]) -> Served {
     let mut child = fusionkeep(&[&["sandbox"], arguments].concat())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -2,7 +2,10 @@
 
 mod adoption;
 mod bounds;
+mod crash;
 mod faults;
 mod harness;
+mod owner;
+mod ownership;
 mod references;
 mod slice;

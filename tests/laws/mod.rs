@@ -1,6 +1,8 @@
 //! The laws of the pure core, over a small model of FusionAuth: a plan after apply is empty, a plan of equal states
 //! is empty, what others set is never touched, a permuted input gives the same plan, undo restores.
 
+mod objects;
+mod plans;
 mod run;
 mod server;
 mod worlds;

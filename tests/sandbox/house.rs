@@ -36,3 +36,19 @@ fn imports_nothing_of_the_crate() {
         }
     }
 }
+
+#[test]
+fn every_test_that_the_fidelity_list_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let list = std::fs::read_to_string(root.join("src/sandbox/FIDELITY.md")).unwrap();
+    let mut named = 0;
+    for text in list.split('`').skip(1).step_by(2) {
+        let Some((module, test)) = text.split_once("::") else { continue };
+        let path = root.join(format!("tests/sandbox/{module}.rs"));
+        if let Ok(source) = std::fs::read_to_string(&path) {
+            assert!(source.contains(&format!("fn {test}(")), "{text} is not there");
+            named += 1;
+        }
+    }
+    assert!(named > 80, "{named}");
+}

@@ -30,3 +30,27 @@ fn status_says_that_it_is_an_emulator() {
     assert_eq!(api.get("/api/status").ok()["version"], "1.69.0");
     api.call("GET", "/api/health").anonymous().send().empty(200);
 }
+
+#[test]
+fn bodies_must_say_that_they_are_json() {
+    let api = Api::start();
+    let body = br#"{"group": {"name": "g"}}"#;
+    api.call("POST", "/api/group").bytes(body).send().general_error(400, "[InvalidContentType]");
+    let form = api.call("POST", "/api/group").header("Content-Type", "application/x-www-form-urlencoded");
+    form.bytes(body).send().general_error(400, "[InvalidContentType]");
+    let charset = api.call("POST", "/api/group").header("Content-Type", "application/json; charset=utf-8");
+    charset.bytes(body).send().ok();
+    let broken = api.call("POST", "/api/group").header("Content-Type", "application/json");
+    broken.bytes(b"{").send().general_error(400, "[invalidJSON]");
+    let list = api.call("POST", "/api/group").header("Content-Type", "application/json");
+    list.bytes(b"[]").send().general_error(400, "[invalidJSON]");
+}
+
+#[test]
+fn a_path_parameter_must_be_a_uuid() {
+    let api = Api::start();
+    api.get("/api/group/nonsense").field_error("groupId", "[couldNotConvert]groupId");
+    api.call("GET", "/api/group/nonsense").anonymous().send().empty(401);
+    let upper = "3C219E58-ED0E-4B18-AD48-F4F92793AE32";
+    api.get(format!("/api/application/{upper}/")).ok();
+}

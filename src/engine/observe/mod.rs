@@ -27,11 +27,18 @@ pub struct Subject {
     pub desired: Option<Desired>,
     /// What the record holds of it.
     pub entry: Option<Entry>,
+    /// What the record intends besides: a link or a grant whose key was about to change when a run ended.
+    pub intended: Option<Entry>,
     /// Only referred to by what the run is about: it is read and compared, and nothing is done about it.
     pub context: bool,
 }
 
 impl Subject {
+    /// Of what the record alone speaks of.
+    pub fn recorded(entry: Entry) -> Self {
+        Subject { desired: None, entry: Some(entry), intended: None, context: false }
+    }
+
     pub fn kind(&self) -> Kind {
         match (&self.desired, &self.entry) {
             (Some(desired), _) => desired.address.kind,
