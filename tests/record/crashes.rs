@@ -98,3 +98,26 @@ fn die_at(at: u64, carried_out: bool) {
         assert_eq!((names.len() - shards, shards), (2, scopes.len()), "{what}: {names:?}");
     });
 }
+
+#[test]
+fn a_flush_that_nobody_waits_for_loses_nothing() {
+    for waited in (0..1500).step_by(20) {
+        let (world, server, _) = before();
+        let record = record(&wire(&world, &server, Fate::new(5)), context("acme", "host"));
+        let (clock, names) = (world.clone(), server.clone());
+        world.run(async move {
+            let held = record.acquire(&Acquire::default()).await.unwrap();
+            let (first, second) = (entry("acme", Kind::User, "first"), entry("acme", Kind::User, "second"));
+            held.intend(vec![first.clone()]).await.unwrap();
+            held.update(put(&first));
+            drop(select(held.flush(), clock.sleep(Duration::from_millis(waited))).await);
+            held.update(put(&second));
+            held.close().await.unwrap();
+            let loaded = record.read().await.unwrap();
+            assert_eq!(loaded.entries.len(), 3, "waited {waited} ms");
+            assert!(loaded.entries.iter().all(|entry| !entry.intent), "waited {waited} ms");
+            let names = names.names();
+            assert_eq!(names.len(), 3, "waited {waited} ms: {names:?}");
+        });
+    }
+}

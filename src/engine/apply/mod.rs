@@ -216,6 +216,7 @@ impl<'a> Run<'a> {
         let mut tick = tokio::time::interval(RECORD_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tick.reset();
+        let mut flushing = false;
         let mut lost: OptionFuture<_> = self.apply.record.map(HeldRecord::lost).into();
         let mut cancelled = false;
         loop {
@@ -235,6 +236,7 @@ impl<'a> Run<'a> {
                 }
                 Some(result) = &mut recording => {
                     recording = None.into();
+                    flushing = false;
                     if let Err(error) = result {
                         self.halted.cancel(&format!("the record cannot be written: {error}"));
                     }
@@ -247,7 +249,8 @@ impl<'a> Run<'a> {
                     cancelled = true;
                     self.client.stop();
                 }
-                _ = tick.tick(), if self.apply.record.is_some() => {
+                _ = tick.tick(), if self.apply.record.is_some() && !flushing => {
+                    flushing = true;
                     recording = self.apply.record.map(HeldRecord::flush).into();
                 }
             }

@@ -210,21 +210,20 @@ impl HeldGroupRecord {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what changed. What cannot be written stays to be written.
+    /// Writes what changed. What could not be written, or was not because nobody waited for it, stays to be
+    /// written.
     async fn write(&self) -> Result<(), RecordError> {
         let _one = self.flushing.lock().await;
         let (entries, dirty) = {
-            let mut ledger = self.ledger();
+            let ledger = self.ledger();
             if ledger.dirty.is_empty() {
                 return Ok(());
             }
-            (ledger.entries.clone(), std::mem::take(&mut ledger.dirty))
+            (ledger.entries.clone(), ledger.dirty.clone())
         };
-        let written = self.write_entries(&entries, &dirty).await;
-        if written.is_err() {
-            self.ledger().dirty.extend(dirty);
-        }
-        written
+        self.write_entries(&entries, &dirty).await?;
+        self.ledger().wrote(&entries, &dirty);
+        Ok(())
     }
 
     async fn write_entries(

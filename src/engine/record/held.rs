@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::Mutex;
@@ -41,8 +41,10 @@ pub(super) struct HeldChain {
     writing: Mutex<()>,
     /// Groups that may be removed: superseded generations, shards that are listed no more.
     superseded: SyncMutex<Vec<Uuid>>,
-    /// Shards written by this run so far, for their ids.
-    written: AtomicU64,
+    /// Shards that were sent and that no header of ours lists yet.
+    sent: SyncMutex<Vec<Uuid>>,
+    /// Shards sent by this run so far, for their ids.
+    count: AtomicU64,
 }
 
 impl HeldChain {
@@ -53,7 +55,8 @@ impl HeldChain {
             header: Mutex::new(header),
             writing: Mutex::new(()),
             superseded: SyncMutex::new(superseded),
-            written: AtomicU64::new(0),
+            sent: SyncMutex::default(),
+            count: AtomicU64::new(0),
         }
     }
 
@@ -111,12 +114,16 @@ impl HeldChain {
         let Some(Content { fields, checksum, .. }) = cut.content else { return Ok((cut.place, None)) };
         for _ in 0..IDS {
             self.permit()?;
-            let count = self.written.fetch_add(1, Ordering::Relaxed);
+            let count = self.count.fetch_add(1, Ordering::Relaxed);
             let id = self.chain.naming.shard_id(generation, run, count);
+            lock(&self.sent).push(id);
             let name = self.chain.naming.shard_name(generation, id);
             match self.chain.store.create(id, &name, &fields).await.map_err(writing)? {
                 Created::Created => return Ok((cut.place, Some(ShardRef { id, checksum }))),
-                Created::Exists => tracing::warn!(%id, "a group stands where a shard belongs"),
+                Created::Exists => {
+                    tracing::warn!(%id, "a group stands where a shard belongs");
+                    lock(&self.sent).retain(|sent| *sent != id);
+                }
             }
         }
         Err(RecordError::Damaged { what: "other groups stand where its shards belong".to_owned() })
@@ -158,8 +165,11 @@ impl HeldChain {
     /// What the new header no longer lists may be removed.
     fn supersede(&self, old: &Header, new: &Header) {
         let listed: BTreeSet<Uuid> = new.shards.iter().flatten().map(|shard| shard.id).collect();
-        let unlisted = old.shards.iter().flatten().map(|shard| shard.id).filter(|id| !listed.contains(id));
-        self.superseded().extend(unlisted.chain([self.chain.naming.header_id(old.generation)]));
+        let sent = std::mem::take(&mut *lock(&self.sent));
+        let before = old.shards.iter().flatten().map(|shard| shard.id).chain(sent);
+        let unlisted: BTreeSet<Uuid> = before.filter(|id| !listed.contains(id)).collect();
+        let old_header = self.chain.naming.header_id(old.generation);
+        lock(&self.superseded).extend(unlisted.into_iter().chain([old_header]));
     }
 
     /// The next generation stands already: an earlier attempt of ours whose answer was lost, or another run's.
@@ -189,10 +199,6 @@ impl HeldChain {
         Ok(())
     }
 
-    fn superseded(&self) -> std::sync::MutexGuard<'_, Vec<Uuid>> {
-        self.superseded.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Removes what the newest generation supersedes. No later header lists any of it, so nothing is lost if it
     /// stays for now: the next run finds it.
     pub async fn remove_superseded(&self) {
@@ -204,7 +210,7 @@ impl HeldChain {
 
     async fn try_remove_superseded(&self) -> Result<(), RecordError> {
         let header = self.header.lock().await.clone();
-        let mut ids = std::mem::take(&mut *self.superseded());
+        let mut ids = lock(&self.superseded).clone();
         if header.litter {
             self.permit()?;
             ids.extend(self.chain.litter(header.generation, &header).await?);
@@ -214,6 +220,7 @@ impl HeldChain {
             self.chain.locks.delete(id).await.map_err(writing)
         }));
         removed.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        lock(&self.superseded).clear();
         if header.litter {
             self.header.lock().await.litter = false;
         }
@@ -298,6 +305,10 @@ impl HeldChain {
         self.lease.lose("it was released");
         Ok(())
     }
+}
+
+fn lock<T>(mutex: &SyncMutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn expires_at() -> i64 {

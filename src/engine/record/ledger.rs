@@ -57,6 +57,15 @@ impl Ledger {
             .extend(scope.into_iter().flat_map(|scope| touched.iter().map(move |key| (key.clone(), scope))));
     }
 
+    /// These entries were written as they stood in `entries`; what changed since has yet to be.
+    pub fn wrote(&mut self, entries: &Entries, keys: &BTreeMap<Key, Scope>) {
+        let as_now = |key: &Key| self.entries.by_key(key) == entries.by_key(key);
+        let written: Vec<&Key> = keys.keys().filter(|key| as_now(key)).collect();
+        for key in written {
+            self.dirty.remove(key);
+        }
+    }
+
     /// Takes an intent back: nothing was begun.
     pub fn withdraw(&mut self, key: &Key) {
         if self.entries.by_key(key).is_some_and(|entry| entry.intent)
