@@ -40,10 +40,7 @@ impl OwnerRuns {
     pub fn new(_world: &World) -> Self {
         let holder = Holder { runner: "command".into(), host: "tests".into(), started_at: 0 };
         let key = SecretSlice::from(vec![b'k'; 32]);
-        OwnerRuns {
-            record: MemoryRecord::new(holder),
-            keys: RunnerKeys::parse(&key).unwrap(),
-        }
+        OwnerRuns { record: MemoryRecord::new(holder), keys: RunnerKeys::parse(&key).unwrap() }
     }
 
     /// Nothing is guarded but what a test asks for.
