@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::engine;
 use crate::engine::keys::{MAKE_A_KEY, ParseKeyError};
+use crate::engine::saved::SavedPlanError;
 use crate::engine::secrets::SecretError;
 use crate::manifest::{Diagnostic, LoadError};
 use crate::model::Place;
@@ -47,8 +48,8 @@ pub enum Failure {
     Target(#[from] TargetError),
     #[error("there is no API key")]
     NoApiKey,
-    #[error("--prune needs a runner key: whoever may write groups could else add a person to the record")]
-    PruneWithoutKey,
+    #[error("{0} needs a runner key: whoever may write groups could else add a person to the record")]
+    NeedsRunnerKey(&'static str),
     #[error("there is no terminal to ask at")]
     NoTerminal,
     #[error("the answer cannot be read: {0}")]
@@ -58,6 +59,8 @@ pub enum Failure {
     /// Another run wrote the record while a person was asked.
     #[error("another run has written the record since the plan was made")]
     RecordMoved,
+    #[error(transparent)]
+    SavedPlan(#[from] SavedPlanError),
     #[error("{0}")]
     RunnerKey(#[from] ParseKeyError),
     /// One of our own keys, where an instance says that it is.
@@ -83,11 +86,12 @@ impl Failure {
             Failure::Instance(diagnostic) => diagnostic.code,
             Failure::Target(error) => error.code(),
             Failure::NoApiKey => "no-api-key",
-            Failure::PruneWithoutKey => "prune-without-key",
+            Failure::NeedsRunnerKey(_) => "needs-runner-key",
             Failure::NoTerminal => "no-terminal",
             Failure::Answer(_) => "answer",
             Failure::NotApproved => "not-approved",
             Failure::RecordMoved => "stale-plan",
+            Failure::SavedPlan(_) => "saved-plan",
             Failure::RunnerKey(_) => "runner-key",
             Failure::Secret { .. } => "secret",
             Failure::Engine(error) => engine_code(error),
@@ -109,10 +113,11 @@ impl Failure {
                 "set FUSIONKEEP_API_KEY or give --api-key-file; it is no argument, for those show in the process list"
                     .to_owned(),
             ),
-            Failure::PruneWithoutKey => Some(MAKE_A_KEY.to_owned()),
+            Failure::NeedsRunnerKey(_) => Some(MAKE_A_KEY.to_owned()),
             Failure::NoTerminal => Some("--auto-approve applies without asking".to_owned()),
             Failure::RecordMoved => Some("plan again".to_owned()),
             Failure::Answer(_) | Failure::NotApproved => None,
+            Failure::SavedPlan(error) => Some(error.hint().to_owned()),
             Failure::RunnerKey(error) => Some(error.hint().to_owned()),
             Failure::Secret { source, .. } => source.hint(),
             Failure::Engine(error) => error.hint(),

@@ -3,13 +3,17 @@
 //! stdout holds the result alone, stderr everything else. Exit statuses are decided in `exit`, errors are typed
 //! in `failure`, flags that several commands share stand in `arguments`.
 
+mod adopt;
 mod apply;
 mod arguments;
+mod carry_out;
 mod completion;
 mod connect;
+mod destroy;
 mod exit;
 mod explain;
 mod failure;
+mod list;
 mod load;
 mod logging;
 mod output;
@@ -19,6 +23,7 @@ mod sandbox;
 mod schema;
 mod signals;
 mod target;
+mod unlock;
 mod validate;
 mod version;
 
@@ -51,6 +56,11 @@ enum Command {
     Plan(Box<plan::Arguments>),
     Apply(Box<apply::Arguments>),
     Validate(validate::Arguments),
+    List(Box<list::Arguments>),
+    Show(Box<list::ShowArguments>),
+    Adopt(Box<adopt::Arguments>),
+    Destroy(Box<destroy::Arguments>),
+    Unlock(Box<unlock::Arguments>),
     Schema(schema::Arguments),
     Explain(explain::Arguments),
     Sandbox(sandbox::Arguments),
@@ -64,6 +74,11 @@ impl Command {
             Command::Plan(arguments) => plan::run(arguments),
             Command::Apply(arguments) => apply::run(arguments),
             Command::Validate(arguments) => validate::run(arguments),
+            Command::List(arguments) => list::run(arguments),
+            Command::Show(arguments) => list::show(arguments),
+            Command::Adopt(arguments) => adopt::run(arguments),
+            Command::Destroy(arguments) => destroy::run(arguments),
+            Command::Unlock(arguments) => unlock::run(arguments),
             Command::Schema(arguments) => schema::run(arguments),
             Command::Explain(arguments) => explain::run(arguments),
             Command::Sandbox(arguments) => sandbox::run(arguments),
@@ -77,8 +92,13 @@ impl Command {
         match self {
             Command::Plan(arguments) => arguments.run.report.format,
             Command::Apply(arguments) => arguments.run.report.format,
+            Command::Adopt(arguments) => arguments.run.report.format,
+            Command::Destroy(arguments) => arguments.run.report.format,
             Command::Validate(arguments) => arguments.format,
-            Command::Schema(_)
+            Command::List(_)
+            | Command::Show(_)
+            | Command::Unlock(_)
+            | Command::Schema(_)
             | Command::Explain(_)
             | Command::Sandbox(_)
             | Command::Completion(_)
