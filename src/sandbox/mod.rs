@@ -60,6 +60,7 @@ mod store;
 mod system;
 mod tenants;
 mod tokens;
+mod unserved;
 mod users;
 mod version;
 
@@ -100,6 +101,7 @@ fn routes() -> Vec<Route> {
         signing_keys::routes(),
         system::routes(),
         tenants::routes(),
+        unserved::routes(),
         users::routes(),
     ];
     families.into_iter().flatten().collect()
