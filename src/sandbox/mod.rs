@@ -20,8 +20,6 @@
 //! | objects, indexes, transactions, the database | `store` |
 //! | one API family each | the rest; each lists its own routes |
 
-#![allow(dead_code)]
-
 mod api_keys;
 mod application_items;
 mod applications;
