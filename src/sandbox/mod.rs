@@ -20,8 +20,6 @@
 //! | objects, indexes, transactions, the database | `store` |
 //! | one API family each | the rest; each lists its own routes |
 
-#![allow(dead_code)]
-
 mod api_keys;
 mod application_items;
 mod applications;
@@ -60,6 +58,7 @@ mod store;
 mod system;
 mod tenants;
 mod tokens;
+mod unserved;
 mod users;
 mod version;
 
@@ -100,6 +99,7 @@ fn routes() -> Vec<Route> {
         signing_keys::routes(),
         system::routes(),
         tenants::routes(),
+        unserved::routes(),
         users::routes(),
     ];
     families.into_iter().flatten().collect()

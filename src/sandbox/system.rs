@@ -10,6 +10,7 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::new("GET", "/api/system/version", "/api/system/version", version),
         Route::new("GET", "/api/status", "/api/status", status).access(Access::Open),
+        Route::new("POST", "/api/system/reindex", "/api/system/reindex", reindex).access(Access::GlobalKey),
         Route::new("GET", "/api/health", "/api/health", health).access(Access::Open),
     ]
 }
@@ -25,6 +26,14 @@ fn status(call: &Call<'_>) -> Outcome {
         return Ok(Reply::ok(&json!({ "emulator": emulator, "version": call.version().to_string() })));
     }
     Ok(Reply::ok(&json!({ "emulator": emulator })))
+}
+
+/// Taken up at once (wire notes §1: 202), so that the index sees everything when it is answered.
+fn reindex(call: &Call<'_>) -> Outcome {
+    let mut tx = call.write();
+    tx.refresh_index();
+    tx.commit()?;
+    Ok(Reply::empty(202))
 }
 
 fn health(_: &Call<'_>) -> Outcome {

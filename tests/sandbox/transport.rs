@@ -54,3 +54,11 @@ fn a_path_parameter_must_be_a_uuid() {
     let upper = "3C219E58-ED0E-4B18-AD48-F4F92793AE32";
     api.get(format!("/api/application/{upper}/")).ok();
 }
+
+#[test]
+fn what_is_not_emulated_says_so() {
+    let api = Api::start();
+    api.get("/api/user/recent-login?offset=0&limit=10").general_error(501, "[NotEmulated]");
+    api.post("/oauth2/token", &serde_json::json!({})).general_error(501, "[NotEmulated]");
+    api.post("/api/system/reindex", &serde_json::json!({"index": "fusionauth_user"})).empty(202);
+}
