@@ -1,7 +1,17 @@
 //! Custom resources to engine. Knows the engine, never the command.
 
+pub mod address;
+mod conditions;
 mod crd;
+mod http;
+pub mod lease;
+mod metrics;
+mod resource;
+mod secrets;
+mod settings;
 mod status;
+mod writer;
 
-pub use crd::{custom_resource_definitions, definition_files, definitions_as_yaml};
+pub use crd::{DefinitionError, custom_resource_definitions, definition_files, definitions_as_yaml};
+pub use settings::Settings;
 pub use status::{Condition, Drift, InstanceStatus, ObjectStatus, PlannedChange, RecordedOutcome};
