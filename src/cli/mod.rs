@@ -7,11 +7,15 @@ mod apply;
 mod arguments;
 mod completion;
 mod connect;
+#[cfg(feature = "operator")]
+mod crds;
 mod exit;
 mod explain;
 mod failure;
 mod load;
 mod logging;
+#[cfg(feature = "operator")]
+mod operator;
 mod output;
 mod pipeline;
 mod plan;
@@ -54,6 +58,10 @@ enum Command {
     Schema(schema::Arguments),
     Explain(explain::Arguments),
     Sandbox(sandbox::Arguments),
+    #[cfg(feature = "operator")]
+    Operator(operator::Arguments),
+    #[cfg(feature = "operator")]
+    Crds(crds::Arguments),
     Completion(completion::Arguments),
     Version(version::Arguments),
 }
@@ -67,6 +75,10 @@ impl Command {
             Command::Schema(arguments) => schema::run(arguments),
             Command::Explain(arguments) => explain::run(arguments),
             Command::Sandbox(arguments) => sandbox::run(arguments),
+            #[cfg(feature = "operator")]
+            Command::Operator(arguments) => operator::run(arguments),
+            #[cfg(feature = "operator")]
+            Command::Crds(arguments) => crds::run(arguments),
             Command::Completion(arguments) => completion::run(arguments),
             Command::Version(arguments) => version::run(arguments),
         }
@@ -83,7 +95,17 @@ impl Command {
             | Command::Sandbox(_)
             | Command::Completion(_)
             | Command::Version(_) => Format::Text,
+            #[cfg(feature = "operator")]
+            Command::Operator(_) | Command::Crds(_) => Format::Text,
         }
+    }
+
+    /// Whether the log is read by machines: a server's is.
+    fn logs_as_json(&self) -> bool {
+        #[cfg(feature = "operator")]
+        return matches!(self, Command::Operator(_));
+        #[cfg(not(feature = "operator"))]
+        false
     }
 }
 
@@ -99,7 +121,7 @@ pub fn main() -> ExitCode {
         }
     };
     output::set_colour(cli.global.color);
-    if let Err(failure) = logging::start(&cli.global) {
+    if let Err(failure) = logging::start(&cli.global, cli.command.logs_as_json()) {
         return finish(&failure, Format::Text).into();
     }
     match cli.command.run() {

@@ -10,7 +10,7 @@ use kube::runtime::controller::Action;
 use crate::engine::references;
 use crate::manifest::Object;
 use crate::manifest::one::{Stored, Typed, stored};
-use crate::model::{Address, Deletion, InstanceKind, Kind, Policy, SecretSource, Spec};
+use crate::model::{Address, Deletion, InstanceKind, InstanceReference, Kind, Policy, SecretSource, Spec};
 
 use super::allow;
 use super::conditions::{Verdict, conditions, drift, remember, was_ready};
@@ -117,14 +117,11 @@ impl Turn<'_> {
     }
 
     fn instance_of(&self, object: &Object) -> InstanceKey {
-        let reference = object.spec.instance_ref();
-        let kind = reference.and_then(|reference| reference.kind).unwrap_or_default();
-        let name = reference.map_or("default", |reference| &reference.name);
-        let namespace = match kind {
-            InstanceKind::FusionAuthInstance => self.address.namespace.clone(),
-            InstanceKind::ClusterFusionAuthInstance => "".into(),
-        };
-        InstanceKey { kind, namespace, name: name.into() }
+        key_of(object.spec.instance_ref(), &self.address.namespace)
+    }
+
+    fn status(&self) -> ObjectStatus {
+        self.context.written.status(self.address, self.resource)
     }
 
     /// What cannot be read cannot be reconciled; nothing is done to what stands live. Its deletion lets go.
@@ -143,7 +140,7 @@ impl Turn<'_> {
             self.tell(&Verdict::stalled("NotAllowed", message.clone()), Told::new("Refused", message)).await?;
             return Ok(("Refused", Action::await_change()));
         }
-        let Some(handle) = self.context.instances.get(instance) else {
+        let Some(handle) = self.context.instances.used_by(instance, self.address) else {
             let verdict = Verdict::reconciling("DependencyNotReady", format!("waits for {instance}"));
             self.tell(&verdict, Told::nothing()).await?;
             return Ok(("DependencyNotReady", Action::await_change()));
@@ -160,7 +157,7 @@ impl Turn<'_> {
         };
         let wanted = Wanted {
             references,
-            was_ready: was_ready(&self.resource.status(), self.resource.generation()),
+            was_ready: was_ready(&self.status(), self.resource.generation()),
             approved: self.context.approvals(self.address),
             object: Arc::new(object),
         };
@@ -305,7 +302,7 @@ impl Turn<'_> {
             }
             Answer::Unavailable { reason, message } => {
                 // What was as declared is so until the contrary is seen.
-                let status: ObjectStatus = self.resource.status();
+                let status = self.status();
                 if !was_ready(&status, self.resource.generation()) {
                     self.tell(&Verdict::reconciling(reason, message), Told::nothing()).await?;
                 }
@@ -326,7 +323,7 @@ impl Turn<'_> {
 
     /// Writes the status once, if it is another, and the event that goes with it.
     async fn tell(&self, verdict: &Verdict, told: Told) -> Result<(), ReconcileError> {
-        let before: ObjectStatus = self.resource.status();
+        let before = self.status();
         let generation = self.resource.generation();
         let now = Timestamp::now().to_string();
         let mut outcomes = before.outcomes.clone();
@@ -344,7 +341,8 @@ impl Turn<'_> {
             outcomes,
         };
         if status != before {
-            self.context.writer.status(self.resource, self.kind, &status).await?;
+            let version = self.context.writer.status(self.resource, self.kind, &status).await?;
+            self.context.written.put(self.address, version.as_deref(), status);
         }
         if let Some(outcome) = told.outcome.filter(|_| news) {
             tracing::info!(object = %self.address, outcome, "reconciled");
@@ -362,7 +360,7 @@ impl Turn<'_> {
         let terminating = self.context.is_terminating(&self.address.namespace);
         self.context.wakes.wait(On::Instance(instance.clone()), self.address);
         self.context.wakes.wait(On::Namespace(self.address.namespace.clone()), self.address);
-        let Some(handle) = self.context.instances.get(instance) else {
+        let Some(handle) = self.context.instances.used_by(instance, self.address) else {
             return self.let_go("its instance is gone").await;
         };
         if self.may_use(object, instance).is_err() {
@@ -421,7 +419,7 @@ impl Turn<'_> {
 
     /// Lets the live object stand as it is. Its id is in the log, for whoever wants it back.
     async fn let_go(&self, why: &str) -> Ended {
-        let status: ObjectStatus = self.resource.status();
+        let status = self.status();
         let id = status.id.as_deref().unwrap_or("unknown");
         tracing::warn!(object = %self.address, id, why, "let go: the live object stays as it is");
         self.context.writer.finalizer(self.resource, self.kind, false).await?;
@@ -435,6 +433,27 @@ impl Turn<'_> {
         self.context.wakes.happened(&On::Object(self.address.clone()));
         self.context.object_is_gone(self.address);
     }
+}
+
+fn key_of(reference: Option<&InstanceReference>, namespace: &Arc<str>) -> InstanceKey {
+    let kind = reference.and_then(|reference| reference.kind).unwrap_or_default();
+    let name = reference.map_or("default", |reference| &reference.name);
+    let namespace = match kind {
+        InstanceKind::FusionAuthInstance => namespace.clone(),
+        InstanceKind::ClusterFusionAuthInstance => "".into(),
+    };
+    InstanceKey { kind, namespace, name: name.into() }
+}
+
+/// The instance that a stored object uses, as far as its spec can be read.
+pub fn uses(resource: &Resource, kind: Kind) -> Option<InstanceKey> {
+    let spec = resource.spec_value();
+    let reference = spec.get("instanceRef").filter(|reference| !reference.is_null());
+    let reference: Option<InstanceReference> = match reference {
+        Some(reference) => Some(serde_json::from_value(reference.clone()).ok()?),
+        None => None,
+    };
+    Some(key_of(reference.as_ref(), &resource.address(kind).namespace))
 }
 
 /// What is told beside the verdict.

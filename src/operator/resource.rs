@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::Resource as KubeResource;
-use kube::api::{DynamicObject, ObjectMeta};
+use kube::api::ObjectMeta;
 use kube::core::DynamicResourceScope;
 use kube::runtime::reflector::ObjectRef;
 use serde::de::DeserializeOwned;
@@ -140,10 +140,6 @@ impl Resource {
     pub fn slim(&mut self) {
         slim(&mut self.metadata);
     }
-
-    pub fn reference(&self, kind: Kind) -> ObjectRef<Resource> {
-        ObjectRef::from_obj_with(self, kind)
-    }
 }
 
 /// Drops what only costs memory.
@@ -156,15 +152,8 @@ pub fn slim(metadata: &mut ObjectMeta) {
 
 /// The reference to an object by its address.
 pub fn object_ref(address: &Address) -> ObjectRef<Resource> {
-    ObjectRef::new_with(&address.name, address.kind).within(&address.namespace)
-}
-
-/// The address behind a reference that kube reports.
-pub fn name_of(reference: &ObjectRef<DynamicObject>) -> String {
-    match &reference.namespace {
-        Some(namespace) => format!("{namespace}/{}", reference.name),
-        None => reference.name.clone(),
-    }
+    let reference = ObjectRef::new_with(&address.name, address.kind);
+    if address.namespace.is_empty() { reference } else { reference.within(&address.namespace) }
 }
 
 /// What a reconcile depends on of an object: its own status is not among it, so that writing it does not begin another.

@@ -47,7 +47,7 @@ impl Writer {
         }
     }
 
-    /// Applies a status. An object that is gone meanwhile needs none.
+    /// Applies a status; the version of the object then. An object that is gone meanwhile needs none.
     ///
     /// # Errors
     /// The API server refuses or cannot be reached.
@@ -56,7 +56,7 @@ impl Writer {
         object: &Resource,
         kind: Kind,
         status: &S,
-    ) -> Result<(), kube::Error> {
+    ) -> Result<Option<String>, kube::Error> {
         let patch = json!({
             "apiVersion": API_VERSION,
             "kind": kind.as_str(),
@@ -66,7 +66,8 @@ impl Writer {
         });
         let parameters = PatchParams::apply(MANAGER).force();
         let api = self.api(object, kind);
-        gone(api.patch_status(object.name(), &parameters, &Patch::Apply(&patch)).await.map(drop))
+        let answer = api.patch_status(object.name(), &parameters, &Patch::Apply(&patch)).await;
+        gone(answer.map(|object| object.metadata.resource_version))
     }
 
     /// Adds our finalizer, or takes it away, keeping others'.
@@ -140,9 +141,9 @@ fn cut(text: &str, length: usize) -> &str {
 }
 
 /// An object that is gone needs nothing more; so does one whose place was taken by a namesake (the uid differs).
-fn gone(answer: Result<(), kube::Error>) -> Result<(), kube::Error> {
+fn gone<T: Default>(answer: Result<T, kube::Error>) -> Result<T, kube::Error> {
     match answer {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(T::default()),
         other => other,
     }
 }

@@ -1,13 +1,15 @@
 //! Objects' turns, planned and applied together. Each answer is that object's own: what is wrong with one of them stops
 //! that one and what depends on it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures::future::BoxFuture;
+
 use crate::engine::apply::{Apply, Recheck, load_secrets};
 use crate::engine::error::Error;
-use crate::engine::plan::{PlanOptions, Sources, plan};
+use crate::engine::plan::{self, PlanOptions, Sources};
 use crate::engine::progress::Silent;
 use crate::engine::record::{Entries, HeldRecord, Loaded, Scopes};
 use crate::engine::references;
@@ -28,6 +30,15 @@ use super::{Answer, Item, Wanted, Work};
 const ATTEMPTS: usize = 3;
 /// Writes of one batch under way at once; the client's own limit adapts below it.
 const PARALLELISM: usize = 16;
+
+/// The engine's plan, boxed: the compiler cannot show of so deep a future that it may move between threads.
+pub fn plan<'a>(
+    sources: Sources<'a>,
+    objects: &'a [Object],
+    options: &'a PlanOptions,
+) -> BoxFuture<'a, Result<Plan, Error>> {
+    Box::pin(plan::plan(sources, objects, options))
+}
 
 /// The turns of a batch, and the answers as they become known.
 #[derive(Default)]
@@ -229,6 +240,7 @@ impl Task {
             max_changed_users: Some(guards.max_changed_users.0.unwrap_or(unlimited)),
             allow_hard_delete: guards.allow_hard_delete.0.unwrap_or_default(),
             allow_admin_roles: guards.allow_admin_roles.0.unwrap_or_default(),
+            allow_foreign_entities: false,
             instance: Guards { max_deletes: NonNull(None), max_changed_users: NonNull(None), ..guards.clone() },
         };
         let selection = Selection { targets, labels: None };

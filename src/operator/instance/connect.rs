@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use crate::engine::error::Error;
@@ -78,7 +79,15 @@ impl Environment {
     ///
     /// # Errors
     /// A key is not named, not there or may not be read.
-    pub async fn keys(&self, key: &InstanceKey, spec: &FusionAuthInstanceSpec) -> Result<Keys, NotConnected> {
+    pub fn keys<'a>(
+        &'a self,
+        key: &'a InstanceKey,
+        spec: &'a FusionAuthInstanceSpec,
+    ) -> BoxFuture<'a, Result<Keys, NotConnected>> {
+        Box::pin(self.read_keys(key, spec))
+    }
+
+    async fn read_keys(&self, key: &InstanceKey, spec: &FusionAuthInstanceSpec) -> Result<Keys, NotConnected> {
         let namespace = match key.kind {
             InstanceKind::FusionAuthInstance => &*key.namespace,
             InstanceKind::ClusterFusionAuthInstance => self.namespace.as_str(),
@@ -119,7 +128,17 @@ impl Environment {
     ///
     /// # Errors
     /// The URL may not be used, a key has no form, the server does not answer or is not one that can be used.
-    pub async fn connect(
+    pub fn connect<'a>(
+        &'a self,
+        key: &'a InstanceKey,
+        spec: &'a FusionAuthInstanceSpec,
+        keys: Keys,
+    ) -> BoxFuture<'a, Result<Connected, NotConnected>> {
+        // Boxed: the compiler cannot show of so deep a future that it may move between threads.
+        Box::pin(self.dial(key, spec, keys))
+    }
+
+    async fn dial(
         &self,
         key: &InstanceKey,
         spec: &FusionAuthInstanceSpec,

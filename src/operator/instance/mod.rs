@@ -20,7 +20,7 @@ use crate::model::{Address, FusionAuthInstanceSpec, InstanceKind, Policy};
 
 use super::conditions::Verdict;
 
-pub use answer::{Answer, Change};
+pub use answer::Answer;
 pub use connect::Environment;
 pub use task::spawn;
 
@@ -82,6 +82,20 @@ pub struct State {
     pub used: BTreeSet<&'static str>,
     /// There is no key to work with: the Secret is gone.
     pub key_missing: bool,
+}
+
+impl State {
+    /// Nothing is known but the verdict.
+    pub fn unknown(verdict: Verdict) -> Self {
+        State {
+            verdict,
+            server_version: None,
+            tenant_id: None,
+            objects: 0,
+            used: BTreeSet::new(),
+            key_missing: false,
+        }
+    }
 }
 
 /// One object's turn.
@@ -154,6 +168,11 @@ impl Handle {
 
     pub fn state(&self) -> State {
         self.state.borrow().clone()
+    }
+
+    /// Whether the instance can be used.
+    pub fn is_up(&self) -> bool {
+        self.state.borrow().verdict.progress == super::conditions::Progress::Ready
     }
 
     pub fn is_running(&self) -> bool {

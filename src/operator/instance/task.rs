@@ -66,14 +66,7 @@ pub fn spawn(
 ) -> Handle {
     let (requests, receiver) = mpsc::unbounded_channel();
     let (sender, declarations) = watch::channel(declared.clone());
-    let (state_sender, state) = watch::channel(State {
-        verdict: Verdict::reconciling("Connecting", "connecting to FusionAuth"),
-        server_version: None,
-        tenant_id: None,
-        objects: 0,
-        used: BTreeSet::new(),
-        key_missing: false,
-    });
+    let (state_sender, state) = watch::channel(State::unknown(Verdict::reconciling("Connecting", "connecting to FusionAuth")));
     let span = tracing::info_span!("instance", instance = %key);
     let task = Task {
         key,
@@ -222,14 +215,18 @@ impl Task {
         let same_spec = declared.spec == self.declared.spec;
         let asked = declared.reconcile != self.declared.reconcile;
         let resumed = self.declared.spec.suspend && !declared.spec.suspend;
+        let same_permission = declared.allow_deletes == self.declared.allow_deletes;
         self.declared = declared;
-        self.heed_annotations();
+        // The same annotation again is not another permission.
+        if !same_permission {
+            self.heed_annotations();
+        }
         if !same_spec || self.connected.is_none() {
             self.redial().await;
         } else if asked {
             self.tick().await;
         }
-        if self.deletions.left() > 0 || resumed || !same_spec {
+        if !same_permission || resumed || !same_spec {
             self.wakes.objects(self.known.keys().cloned());
             self.wake_turned_away();
             self.wakes.instance(&self.key);

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::engine::plan::plan;
 use crate::manifest::Object;
 use crate::model::{Address, Kind};
 
+use super::batch::plan;
 use super::connect::not_connected;
 use super::task::Task;
 
