@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::stream::{BoxStream, StreamExt, select_all};
+use futures::stream::{BoxStream, StreamExt, TryStreamExt, select_all};
 use k8s_openapi::api::coordination::v1::Lease as LeaseObject;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::runtime::controller::Config as ControllerConfig;
@@ -263,21 +264,21 @@ fn start(
         seen,
         written: Written::default(),
     });
+    let seen = Seen::new(sources.len() + 1, seen_sender);
     let mut running: Vec<Ended> = Vec::new();
     for source in sources {
         let kind = source.kind;
         let queue = wakes.queue(kind, source.namespace.as_deref());
         running.push(match kind {
-            Kind::PlanApproval => approvals(source, wakes.clone()),
-            _ => control(source, queue, context.clone()),
+            Kind::PlanApproval => approvals(source, wakes.clone(), &seen),
+            _ => control(source, queue, context.clone(), &seen),
         });
     }
-    running.push(watch_namespaces(&client, namespace_writer, wakes.clone()));
+    running.push(watch_namespaces(&client, namespace_writer, wakes.clone(), &seen));
     running.push(watch_config_maps(settings, &client, wakes.clone()));
     if settings.watch_secrets {
         running.push(watch_secrets(settings, &client, wakes));
     }
-    running.push(Box::pin(tell_when_seen(context.clone(), seen_sender)));
     // Each on a task of its own: a long list of one kind must not keep the others from being served.
     let mut tasks = tokio::task::JoinSet::new();
     running.into_iter().for_each(|future| drop(tasks.spawn(future)));
@@ -296,18 +297,34 @@ fn start(
     (context, Box::pin(all))
 }
 
-/// Reconciles begin when all that there was has been seen.
-async fn tell_when_seen(context: Arc<Context>, seen: watch::Sender<bool>) -> Kind {
-    for store in context.stores.objects.values().flatten() {
-        // A store whose watch has ended is told by its controller.
-        let _ = store.wait_until_ready().await;
+/// Tells when the first list of every watch has been taken in. A store's own readiness can be awaited by one task alone,
+/// which is the controller's.
+#[derive(Clone)]
+struct Seen(Arc<SeenInner>);
+
+struct SeenInner {
+    left: AtomicUsize,
+    seen: watch::Sender<bool>,
+}
+
+impl Seen {
+    fn new(watches: usize, seen: watch::Sender<bool>) -> Self {
+        Seen(Arc::new(SeenInner { left: AtomicUsize::new(watches), seen }))
     }
-    if let Some(namespaces) = &context.stores.namespaces {
-        let _ = namespaces.wait_until_ready().await;
+
+    /// For one watch: notes the end of its first list.
+    fn of_one<K>(&self) -> impl FnMut(&watcher::Event<K>) + use<K> {
+        let inner = self.0.clone();
+        let mut first = true;
+        move |event| {
+            if matches!(event, watcher::Event::InitDone) && std::mem::take(&mut first) {
+                if inner.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+                    tracing::info!("all objects have been seen");
+                    inner.seen.send_replace(true);
+                }
+            }
+        }
     }
-    tracing::info!("all objects have been seen");
-    seen.send_replace(true);
-    std::future::pending().await
 }
 
 /// A controller of one kind.
@@ -315,6 +332,7 @@ fn control(
     source: Source,
     mut queue: UnboundedReceiver<ObjectRef<Resource>>,
     context: Arc<Context>,
+    seen: &Seen,
 ) -> Ended {
     let Source { kind, api, store, .. } = source;
     let reader = store.as_reader();
@@ -322,6 +340,7 @@ fn control(
         .default_backoff()
         .modify(Resource::slim)
         .reflect(store)
+        .inspect_ok(seen.of_one())
         .applied_objects()
         .predicate_filter(relevant, PredicateConfig::default());
     // The instance's own limit is what bounds.
@@ -340,9 +359,13 @@ fn control(
         objects::after_error(kind, &resource, error, &context)
     };
     let running = controller.run(one, after_error, context).for_each(|ended| {
-        if let Err(error) = ended {
+        match ended {
+            Err(error @ kube::runtime::controller::Error::QueueError(_)) => {
+                tracing::warn!(%error, "the API server is not heard; it is tried again");
+            }
             // An object that is gone before its turn is the usual one.
-            tracing::debug!(%error, "a reconcile did not end well");
+            Err(error) => tracing::debug!(%error, "a reconcile did not end well"),
+            Ok(_) => {}
         }
         std::future::ready(())
     });
@@ -353,12 +376,13 @@ fn control(
 }
 
 /// Approvals have nothing to reconcile themselves: they wake the object that they speak of.
-fn approvals(source: Source, wakes: Wakes) -> Ended {
+fn approvals(source: Source, wakes: Wakes, seen: &Seen) -> Ended {
     let Source { kind, api, store, .. } = source;
     let changes = watcher(api, WatchConfig::default())
         .default_backoff()
         .modify(Resource::slim)
         .reflect(store)
+        .inspect_ok(seen.of_one())
         .applied_objects();
     let running = changes.for_each(move |approval| {
         if let Ok(approval) = approval
@@ -375,12 +399,13 @@ fn approvals(source: Source, wakes: Wakes) -> Ended {
     })
 }
 
-fn watch_namespaces(client: &Client, store: StoreWriter<NamespaceMeta>, wakes: Wakes) -> Ended {
+fn watch_namespaces(client: &Client, store: StoreWriter<NamespaceMeta>, wakes: Wakes, seen: &Seen) -> Ended {
     let api: Api<NamespaceMeta> = Api::all(client.clone());
     let changes = watcher(api, WatchConfig::default())
         .default_backoff()
         .modify(|namespace| slim(&mut namespace.metadata))
         .reflect(store)
+        .inspect_ok(seen.of_one())
         .applied_objects();
     let running = changes.for_each(move |namespace| {
         if let Ok(name) = namespace.map(|namespace| namespace.metadata.name.unwrap_or_default()) {

@@ -7,6 +7,10 @@
 mod assets;
 mod cluster;
 mod crds;
+#[path = "../sandbox/harness.rs"]
+mod harness;
+mod scene;
+mod users;
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -37,8 +41,8 @@ fn main() -> ExitCode {
         eprintln!("no kube-apiserver here, its tests are ignored; build it once with: tests/kube/build");
     }
     let mut trials = Vec::new();
-    for (name, test) in crds::TESTS {
-        trials.push(trial(name, present, *test));
+    for (name, test) in [crds::TESTS, users::TESTS].concat() {
+        trials.push(trial(name, present, test));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if let Some(cluster) = CLUSTER.get() {
