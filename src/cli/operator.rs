@@ -78,21 +78,26 @@ struct ReleaseArguments {
 }
 
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
-    let whole = if text.starts_with(':') { format!("{}{text}", Ipv4Addr::UNSPECIFIED) } else { text.to_owned() };
+    let whole =
+        if text.starts_with(':') { format!("{}{text}", Ipv4Addr::UNSPECIFIED) } else { text.to_owned() };
     whole.parse().map_err(|_| "write :PORT or ADDRESS:PORT".to_owned())
 }
 
 impl Arguments {
     fn settings(&self) -> Settings {
         let set = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let own_namespace = || std::fs::read_to_string(NAMESPACE_FILE).ok().map(|text| text.trim().to_owned());
-        let times = Times { lease: self.lease_duration, renew: self.renew_deadline, retry: self.retry_period };
+        let own_namespace =
+            || std::fs::read_to_string(NAMESPACE_FILE).ok().map(|text| text.trim().to_owned());
+        let times =
+            Times { lease: self.lease_duration, renew: self.renew_deadline, retry: self.retry_period };
         Settings {
             namespaces: self.namespaces.iter().filter(|name| !name.is_empty()).cloned().collect(),
             allowed_urls: self.allowed_urls.clone(),
             metrics_address: self.metrics_address,
             election: self.leader_elect.then_some(times),
-            namespace: set(&self.own_namespace).or_else(own_namespace).unwrap_or_else(|| "default".to_owned()),
+            namespace: set(&self.own_namespace)
+                .or_else(own_namespace)
+                .unwrap_or_else(|| "default".to_owned()),
             pod: set(&self.pod).unwrap_or_else(|| format!("process-{}", std::process::id())),
             secrets_without_label: self.secrets_without_label,
             watch_secrets: self.watch_secrets,

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::document;
 use super::header::MOVED_FROM;
@@ -49,7 +49,8 @@ pub fn stored(stored: &Stored<'_>) -> Result<Typed, Vec<Diagnostic>> {
         metadata["annotations"] = json!({ MOVED_FROM: former });
     }
     let spec: &RawValue = serde_json::from_str(stored.spec).map_err(failed)?;
-    let head: Value = json!({ "apiVersion": API_VERSION, "kind": stored.kind.as_str(), "metadata": metadata });
+    let head: Value =
+        json!({ "apiVersion": API_VERSION, "kind": stored.kind.as_str(), "metadata": metadata });
     let head = head.to_string();
     // Spliced, not parsed: numbers stay as they are written.
     let text = format!("{},\"spec\":{}}}", head.strip_suffix('}').unwrap_or(&head), spec.get());
@@ -92,9 +93,12 @@ mod tests {
             panic!("a lambda")
         };
         assert_eq!(lambda.lambda_body.as_deref(), Some("x"));
-        for (spec, message) in
-            [(r#"{"email":"nothing"}"#, "e-mail"), (r#"{"emial":"a@b.c"}"#, "emial"), ("null", ""), ("[]", "")]
-        {
+        for (spec, message) in [
+            (r#"{"email":"nothing"}"#, "e-mail"),
+            (r#"{"emial":"a@b.c"}"#, "emial"),
+            ("null", ""),
+            ("[]", ""),
+        ] {
             let errors = read(Kind::User, spec).unwrap_err();
             assert!(errors.iter().any(|error| error.message.contains(message)), "{spec}: {errors:?}");
         }

@@ -154,7 +154,8 @@ impl AddressRules {
         if link_local {
             return Err("a link-local address");
         }
-        let this_network = matches!(address, IpAddr::V4(address) if address.octets()[0] == 0 || address.is_broadcast());
+        let this_network =
+            matches!(address, IpAddr::V4(address) if address.octets()[0] == 0 || address.is_broadcast());
         if address.is_unspecified() || address.is_multicast() || this_network {
             return Err("an address of no host");
         }
@@ -197,7 +198,8 @@ mod tests {
 
     #[test]
     fn only_listed_urls_are_a_namespaces() {
-        let rules = rules(&["https://auth.example.com/base", "http://plain.example.com:9011", "bare.example.com"]);
+        let rules =
+            rules(&["https://auth.example.com/base", "http://plain.example.com:9011", "bare.example.com"]);
         for good in [
             "https://auth.example.com/base",
             "https://auth.example.com:443/base/",
@@ -230,7 +232,10 @@ mod tests {
     fn an_administrator_is_bound_by_addresses_and_https_alone() {
         let rules = rules(&[]);
         assert!(rules.judge("https://auth.example.com", UrlOf::Administrator).is_ok());
-        assert!(matches!(rules.judge("http://auth.example.com", UrlOf::Administrator), Err(UrlRefused::Clear(_))));
+        assert!(matches!(
+            rules.judge("http://auth.example.com", UrlOf::Administrator),
+            Err(UrlRefused::Clear(_))
+        ));
         assert!(matches!(
             rules.judge("https://127.0.0.1", UrlOf::Administrator),
             Err(UrlRefused::Address { .. })
@@ -241,10 +246,22 @@ mod tests {
     fn addresses_that_are_not_for_us_are_refused_in_every_form() {
         let rules = rules(&[]);
         for bad in [
-            "https://127.0.0.1", "https://127.8.8.8", "https://2130706433", "https://0x7f.1", "https://[::1]",
-            "https://[::ffff:127.0.0.1]", "https://[64:ff9b::7f00:1]", "https://169.254.169.254",
-            "https://[fe80::1]", "https://[fd00:ec2::254]", "https://0.0.0.0", "https://[::]", "https://10.0.0.1",
-            "https://100.100.100.200", "https://224.0.0.1", "https://255.255.255.255",
+            "https://127.0.0.1",
+            "https://127.8.8.8",
+            "https://2130706433",
+            "https://0x7f.1",
+            "https://[::1]",
+            "https://[::ffff:127.0.0.1]",
+            "https://[64:ff9b::7f00:1]",
+            "https://169.254.169.254",
+            "https://[fe80::1]",
+            "https://[fd00:ec2::254]",
+            "https://0.0.0.0",
+            "https://[::]",
+            "https://10.0.0.1",
+            "https://100.100.100.200",
+            "https://224.0.0.1",
+            "https://255.255.255.255",
         ] {
             let judged = rules.judge(bad, UrlOf::Administrator);
             assert!(matches!(judged, Err(UrlRefused::Address { .. })), "{bad}: {judged:?}");

@@ -237,6 +237,10 @@ fn spec_schema(kind: Kind) -> Value {
     for rule in rules(kind) {
         add_rule(&mut schema, rule);
     }
+    if kind.is_object() {
+        let what_to_do = "what stands in one FusionAuth is not another's: create another object instead";
+        add_rule(&mut schema, Rule::immutable("instanceRef", what_to_do));
+    }
     if kind == Kind::User
         && let Some(registrations) = schema.pointer_mut("/properties/registrations")
     {

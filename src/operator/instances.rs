@@ -20,7 +20,11 @@ use super::status::InstanceStatus;
 ///
 /// # Errors
 /// The API server refuses or cannot be reached.
-pub async fn reconcile(kind: Kind, resource: Arc<Resource>, context: Arc<Context>) -> Result<Action, ReconcileError> {
+pub async fn reconcile(
+    kind: Kind,
+    resource: Arc<Resource>,
+    context: Arc<Context>,
+) -> Result<Action, ReconcileError> {
     let began = Instant::now();
     context.wait_until_seen().await;
     let turn = Turn { kind, key: instance_key(kind, &resource), resource: &resource, context: &context };
@@ -70,9 +74,10 @@ impl Turn<'_> {
             }
         }
         let verdict = match (going, self.context.instances.users(&self.key)) {
-            (true, users) => {
-                Verdict::reconciling("InUse", format!("the deletion waits until no object uses it; {users} do"))
-            }
+            (true, users) => Verdict::reconciling(
+                "InUse",
+                format!("the deletion waits until no object uses it; {users} do"),
+            ),
             (false, _) => state.verdict.clone(),
         };
         self.tell(&verdict, &state).await
@@ -97,7 +102,9 @@ impl Turn<'_> {
                 Ok(*instance)
             }
             Ok(Typed::Object(_)) => Err("it is no instance".to_owned()),
-            Err(errors) => Err(errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join(". ")),
+            Err(errors) => {
+                Err(errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join(". "))
+            }
         }
     }
 

@@ -216,12 +216,17 @@ impl Lease {
         if !holder.is_empty() && holder != self.identity && !self.has_run_out(&spec) {
             return Ok(false);
         }
-        let replaced = self.api.replace(&self.name, &PostParams::default(), &self.desired(Some(&found))).await;
+        let replaced =
+            self.api.replace(&self.name, &PostParams::default(), &self.desired(Some(&found))).await;
         self.granted(replaced, begun)
     }
 
     /// A conflict says that somebody else was faster, which is no error.
-    fn granted(&mut self, answer: Result<LeaseObject, kube::Error>, begun: Instant) -> Result<bool, kube::Error> {
+    fn granted(
+        &mut self,
+        answer: Result<LeaseObject, kube::Error>,
+        begun: Instant,
+    ) -> Result<bool, kube::Error> {
         match answer {
             Ok(object) => {
                 self.hold(object, begun);
@@ -268,7 +273,11 @@ impl Lease {
                 lease_duration_seconds: i32::try_from(self.times.lease.as_secs()).ok(),
                 acquire_time: if is_ours { old.acquire_time } else { Some(now.clone()) },
                 renew_time: Some(now),
-                lease_transitions: Some(if is_ours || found.is_none() { transitions } else { transitions + 1 }),
+                lease_transitions: Some(if is_ours || found.is_none() {
+                    transitions
+                } else {
+                    transitions + 1
+                }),
                 ..LeaseSpec::default()
             }),
         }

@@ -36,7 +36,11 @@ impl From<kube::Error> for ReconcileError {
 ///
 /// # Errors
 /// The API server refuses or cannot be reached.
-pub async fn reconcile(kind: Kind, resource: Arc<Resource>, context: Arc<Context>) -> Result<Action, ReconcileError> {
+pub async fn reconcile(
+    kind: Kind,
+    resource: Arc<Resource>,
+    context: Arc<Context>,
+) -> Result<Action, ReconcileError> {
     let began = Instant::now();
     // What an object refers to must have been seen before it is called missing.
     context.wait_until_seen().await;
@@ -137,7 +141,8 @@ impl Turn<'_> {
     async fn keep(&self, mut object: Object, instance: &InstanceKey) -> Ended {
         self.context.wakes.wait(On::Instance(instance.clone()), self.address);
         if let Err(message) = self.may_use(&object, instance) {
-            self.tell(&Verdict::stalled("NotAllowed", message.clone()), Told::new("Refused", message)).await?;
+            self.tell(&Verdict::stalled("NotAllowed", message.clone()), Told::new("Refused", message))
+                .await?;
             return Ok(("Refused", Action::await_change()));
         }
         let Some(handle) = self.context.instances.used_by(instance, self.address) else {
@@ -188,11 +193,16 @@ impl Turn<'_> {
         let Some(source) = &spec.body_from else { return Ok(()) };
         let reference = &source.config_map_key_ref;
         let namespace = &self.address.namespace;
-        self.context.wakes.wait(On::ConfigMap(namespace.clone(), reference.name.as_str().into()), self.address);
+        self.context
+            .wakes
+            .wait(On::ConfigMap(namespace.clone(), reference.name.as_str().into()), self.address);
         let client = self.context.writer.client();
         let text = config_map_text(client, namespace, reference).await.map_err(|error| error.to_string())?;
         if text.trim().is_empty() {
-            return Err(format!("the key \"{}\" of the ConfigMap \"{}\" is empty", reference.key, reference.name));
+            return Err(format!(
+                "the key \"{}\" of the ConfigMap \"{}\" is empty",
+                reference.key, reference.name
+            ));
         }
         object.lambda_body = Some(text);
         Ok(())
@@ -277,8 +287,11 @@ impl Turn<'_> {
                 self.context.metrics.drifted(self.kind);
                 let message = format!("others changed {}", paths.join(", "));
                 let told = Told { id, drift: paths, ..Told::new("DriftDetected", message) };
-                let verdict =
-                    Verdict::new(super::conditions::Progress::Ready, "DriftDetected", "policy.drift is Report");
+                let verdict = Verdict::new(
+                    super::conditions::Progress::Ready,
+                    "DriftDetected",
+                    "policy.drift is Report",
+                );
                 self.tell(&verdict, told).await?;
                 self.context.backoff.reset(self.address);
                 Action::await_change()
@@ -376,7 +389,10 @@ impl Turn<'_> {
         match answer {
             Answer::Gone { changed } => {
                 if changed {
-                    self.context.writer.event(self.resource, self.kind, "Deleted", "by its deletion policy").await;
+                    self.context
+                        .writer
+                        .event(self.resource, self.kind, "Deleted", "by its deletion policy")
+                        .await;
                     tracing::info!(object = %self.address, outcome = "Deleted", "reconciled");
                 }
                 self.context.writer.finalizer(self.resource, self.kind, false).await?;
@@ -412,7 +428,8 @@ impl Turn<'_> {
     }
 
     async fn hold(&self, reason: &'static str, message: String) -> Ended {
-        let told = if reason == "DeletionHeld" { Told::new("Refused", message.clone()) } else { Told::nothing() };
+        let told =
+            if reason == "DeletionHeld" { Told::new("Refused", message.clone()) } else { Told::nothing() };
         self.tell(&Verdict::stalled(reason, message), told).await?;
         Ok(("DeletionHeld", Action::await_change()))
     }
@@ -489,9 +506,8 @@ fn refuse_outside(object: &Object) -> Result<(), String> {
 fn secret_names(value: &serde_json::Value, names: &mut BTreeSet<String>) {
     match value {
         serde_json::Value::Object(object) => {
-            let source: Option<SecretSource> = object
-                .get("secretKeyRef")
-                .and_then(|_| serde_json::from_value(value.clone()).ok());
+            let source: Option<SecretSource> =
+                object.get("secretKeyRef").and_then(|_| serde_json::from_value(value.clone()).ok());
             names.extend(source.and_then(|source| source.secret_key_ref).map(|reference| reference.name));
             object.values().for_each(|value| secret_names(value, names));
         }

@@ -10,18 +10,18 @@ use std::time::Duration;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt, select_all};
 use k8s_openapi::api::coordination::v1::Lease as LeaseObject;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Config as ControllerConfig;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Writer as StoreWriter;
 use kube::runtime::watcher::Config as WatchConfig;
 use kube::runtime::{Controller, PredicateConfig, WatchStreamExt, reflector, watcher};
-use kube::core::PartialObjectMeta;
 use kube::{Api, Client, Config};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
-use crate::model::{Kind, PlanApprovalSpec, Address};
+use crate::model::{Address, Kind, PlanApprovalSpec};
 
 use super::address::AddressRules;
 use super::context::{Backoff, Context, Instances, NamespaceMeta, Stores, Written};
@@ -204,7 +204,8 @@ async fn addresses_of(config: &Config) -> BTreeSet<IpAddr> {
             addresses.extend(found.map(|address| address.ip().to_canonical()));
         }
     }
-    addresses.extend(std::env::var("KUBERNETES_SERVICE_HOST").ok().and_then(|host| host.parse::<IpAddr>().ok()));
+    addresses
+        .extend(std::env::var("KUBERNETES_SERVICE_HOST").ok().and_then(|host| host.parse::<IpAddr>().ok()));
     addresses
 }
 
@@ -317,11 +318,10 @@ impl Seen {
         let inner = self.0.clone();
         let mut first = true;
         move |event| {
-            if matches!(event, watcher::Event::InitDone) && std::mem::take(&mut first) {
-                if inner.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-                    tracing::info!("all objects have been seen");
-                    inner.seen.send_replace(true);
-                }
+            let done = matches!(event, watcher::Event::InitDone) && std::mem::take(&mut first);
+            if done && inner.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+                tracing::info!("all objects have been seen");
+                inner.seen.send_replace(true);
             }
         }
     }
@@ -355,9 +355,10 @@ fn control(
             objects::reconcile(kind, resource, context).await
         }
     };
-    let after_error = move |resource: Arc<Resource>, error: &objects::ReconcileError, context: Arc<Context>| {
-        objects::after_error(kind, &resource, error, &context)
-    };
+    let after_error =
+        move |resource: Arc<Resource>, error: &objects::ReconcileError, context: Arc<Context>| {
+            objects::after_error(kind, &resource, error, &context)
+        };
     let running = controller.run(one, after_error, context).for_each(|ended| {
         match ended {
             Err(error @ kube::runtime::controller::Error::QueueError(_)) => {
@@ -444,9 +445,7 @@ where
 {
     match settings.namespaces.as_slice() {
         [] => vec![Api::all(client.clone())],
-        namespaces => {
-            namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect()
-        }
+        namespaces => namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect(),
     }
 }
 

@@ -33,7 +33,8 @@ impl ClusterSecrets {
         let Some(SecretKeyRef { name, key }) = &source.secret_key_ref else {
             return Err(SecretError::NotAllowed {
                 what: what(),
-                hint: "in a cluster only secretKeyRef is read: anything else would be the operator's own".into(),
+                hint: "in a cluster only secretKeyRef is read: anything else would be the operator's own"
+                    .into(),
             });
         };
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);

@@ -5,11 +5,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod assets;
+mod chart;
 mod cluster;
 mod crds;
 #[path = "../sandbox/harness.rs"]
 mod harness;
+mod kinds;
+mod leader;
+mod safety;
 mod scene;
+mod steady;
 mod users;
 
 use std::process::ExitCode;
@@ -41,7 +46,10 @@ fn main() -> ExitCode {
         eprintln!("no kube-apiserver here, its tests are ignored; build it once with: tests/kube/build");
     }
     let mut trials = Vec::new();
-    for (name, test) in [crds::TESTS, users::TESTS].concat() {
+    for (name, test) in
+        [crds::TESTS, users::TESTS, kinds::TESTS, safety::TESTS, steady::TESTS, leader::TESTS, chart::TESTS]
+            .concat()
+    {
         trials.push(trial(name, present, test));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -213,7 +213,17 @@ impl<'c> Scene<'c> {
 
     /// A live user.
     pub fn user(&self, name: &str) -> Value {
-        self.api.get(format!("/api/user/{}", self.id(&format!("user.fusionkeep.dev/{name}")))).ok()["user"].clone()
+        self.api.get(format!("/api/user/{}", self.id(&format!("user.fusionkeep.dev/{name}")))).ok()["user"]
+            .clone()
+    }
+
+    /// What the operator's `/metrics` says.
+    pub fn metrics(&self, operator: &Operator) -> String {
+        let address = operator.metrics().expect("it serves metrics");
+        let output =
+            Command::new("curl").args(["-sS", &format!("http://{address}/metrics")]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// Requests that the sandbox has answered, as `METHOD /path`, without the record's.
@@ -241,7 +251,9 @@ impl<'c> Scene<'c> {
 
 /// A manifest with a spec in YAML's flow form.
 pub fn manifest(kind: &str, name: &str, spec: &str) -> String {
-    format!("apiVersion: fusionkeep.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n---\n")
+    format!(
+        "apiVersion: fusionkeep.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n---\n"
+    )
 }
 
 /// Runs helm, which must succeed.

@@ -18,7 +18,7 @@ use crate::fusionauth;
 use crate::manifest::Object;
 use crate::model::{Address, ApprovalMode, Deletion, Drift, Guards, Kind, NonNull, NumberOrPercent, Policy};
 use crate::reconcile::{
-    Action, Blame, Change as Planned, FieldChange, Limits, Outcome, Plan, Problem, RecordUpdate, Status,
+    Action, Blame, Change as Planned, FieldChange, Limits, Outcome, Plan, Problem, RecordUpdate, Risk, Status,
 };
 
 use super::answer::{Change, told, without_answer};
@@ -87,7 +87,10 @@ impl Task {
     fn stop_stalled(&self, batch: &mut Batch) {
         for address in batch.open() {
             if let Some(message) = self.stalled_kinds.get(&address.kind) {
-                batch.answer(&address, Answer::Refused { reason: "KeyLacksPermission", message: message.clone() });
+                batch.answer(
+                    &address,
+                    Answer::Refused { reason: "KeyLacksPermission", message: message.clone() },
+                );
             }
         }
     }
@@ -196,7 +199,8 @@ impl Task {
         let (Some(connected), Some(ledger)) = (&self.connected, &self.ledger) else {
             return Err(Error::NoTenant);
         };
-        let is_let_go = |address: &Address| batch.deleted.get(address).is_some_and(|policy| orphans(policy, address));
+        let is_let_go =
+            |address: &Address| batch.deleted.get(address).is_some_and(|policy| orphans(policy, address));
         let targets: BTreeSet<Address> =
             addresses.iter().filter(|address| !is_let_go(address)).cloned().collect();
         // With nothing selected everything would be: an empty selection must not reach the engine.
@@ -213,7 +217,8 @@ impl Task {
         objects.retain(|address, _| !batch.deleted.contains_key(*address));
         let objects: Vec<Object> = objects.into_values().map(|object| (**object).clone()).collect();
         if batch.deleted.is_empty() {
-            return plan(self.sources(connected, ledger.loaded()), &objects, &self.plan_options(targets)).await;
+            return plan(self.sources(connected, ledger.loaded()), &objects, &self.plan_options(targets))
+                .await;
         }
         let mut loaded = ledger.loaded().clone();
         batch.deleted.iter().for_each(|(address, policy)| redirect(&mut loaded.entries, address, policy));
@@ -241,7 +246,11 @@ impl Task {
             allow_hard_delete: guards.allow_hard_delete.0.unwrap_or_default(),
             allow_admin_roles: guards.allow_admin_roles.0.unwrap_or_default(),
             allow_foreign_entities: false,
-            instance: Guards { max_deletes: NonNull(None), max_changed_users: NonNull(None), ..guards.clone() },
+            instance: Guards {
+                max_deletes: NonNull(None),
+                max_changed_users: NonNull(None),
+                ..guards.clone()
+            },
         };
         let selection = Selection { targets, labels: None };
         PlanOptions { selection, prune: true, limits, ..PlanOptions::default() }
@@ -284,7 +293,8 @@ impl Task {
             match problem.address.clone() {
                 Some(address) => batch.answer(&address, refused(&problem)),
                 None => {
-                    let addresses: Vec<Address> = plan.changes.iter().map(|change| change.address.clone()).collect();
+                    let to_blame = plan.changes.iter().filter(|change| is_to_blame(change, &problem));
+                    let addresses: Vec<Address> = to_blame.map(|change| change.address.clone()).collect();
                     addresses.iter().for_each(|address| batch.answer(address, refused(&problem)));
                 }
             }
@@ -313,7 +323,8 @@ impl Task {
             && held.address != change.address
             && Some(&held.address) != former
         {
-            let message = format!("the live object is declared by {} already; the first one holds", held.address);
+            let message =
+                format!("the live object is declared by {} already; the first one holds", held.address);
             return Some(Answer::Refused { reason: "DeclaredTwice", message });
         }
         let policy = wanted.object.spec.policy();
@@ -412,6 +423,7 @@ impl Task {
             progress: &Silent,
             cancel: &self.cancel,
             recheck: Recheck::Never,
+            journal: None,
             parallelism: PARALLELISM,
         };
         let outcome = apply.run().await;
@@ -530,7 +542,10 @@ fn drop_answered(batch: &mut Batch, plan: &mut Plan) {
 /// Whether what depends on an object with this answer cannot go on.
 fn waits_itself(answer: Option<&Answer>) -> bool {
     answer.is_some_and(|answer| {
-        !matches!(answer, Answer::Unchanged { .. } | Answer::Changed(_) | Answer::Drifted { .. } | Answer::Gone { .. })
+        !matches!(
+            answer,
+            Answer::Unchanged { .. } | Answer::Changed(_) | Answer::Drifted { .. } | Answer::Gone { .. }
+        )
     })
 }
 
@@ -560,7 +575,27 @@ fn paths(fields: &[FieldChange]) -> Vec<String> {
     fields.iter().map(|field| field.path.clone()).collect()
 }
 
+/// A guard speaks of the plan as a whole; what else happens to be planned with the object that it means goes on.
+fn is_to_blame(change: &Planned, problem: &Problem) -> bool {
+    match problem.code.as_str() {
+        "hard-delete" => change.risk == Risk::HardDeletesPerson,
+        "admin-roles" => change.risk == Risk::GivesAdministration,
+        _ => true,
+    }
+}
+
 fn refused(problem: &Problem) -> Answer {
+    let hint = match problem.code.as_str() {
+        "hard-delete" => Some("guards.allowHardDelete: true on the instance lets it pass"),
+        "admin-roles" => Some("guards.allowAdminRoles: true on the instance lets it pass"),
+        "max-changed-users" => Some("guards.maxChangedUsers on the instance is the limit"),
+        _ => None,
+    };
+    let mut problem = problem.clone();
+    if let Some(hint) = hint {
+        problem.hint = Some(hint.to_owned());
+    }
+    let problem = &problem;
     let reason = match problem.code.as_str() {
         "adoption-conflict" | "claimed" => "Conflict",
         "unresolved-reference" | "ambiguous-reference" => "ReferenceNotFound",

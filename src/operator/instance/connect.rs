@@ -87,7 +87,11 @@ impl Environment {
         Box::pin(self.read_keys(key, spec))
     }
 
-    async fn read_keys(&self, key: &InstanceKey, spec: &FusionAuthInstanceSpec) -> Result<Keys, NotConnected> {
+    async fn read_keys(
+        &self,
+        key: &InstanceKey,
+        spec: &FusionAuthInstanceSpec,
+    ) -> Result<Keys, NotConnected> {
         let namespace = match key.kind {
             InstanceKind::FusionAuthInstance => &*key.namespace,
             InstanceKind::ClusterFusionAuthInstance => self.namespace.as_str(),

@@ -112,7 +112,10 @@ mod tests {
         assert_eq!(Deletions::default().permit(&users(10), 12, None, now).len(), 10);
         assert_eq!(Deletions::default().permit(&users(11), 12, None, now).len(), 0);
         assert_eq!(Deletions::default().permit(&users(11), 100, None, now).len(), 11);
-        assert_eq!(Deletions::default().permit(&users(2), 100, Some(NumberOrPercent::Number(1)), now).len(), 0);
+        assert_eq!(
+            Deletions::default().permit(&users(2), 100, Some(NumberOrPercent::Number(1)), now).len(),
+            0
+        );
     }
 
     #[test]

@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 
-use crate::engine::record::{
-    Acquire, Entries, HeldRecord, Loaded, Record, RecordError, Scopes, Trust,
-};
+use crate::engine::record::{Acquire, Entries, HeldRecord, Loaded, Record, RecordError, Scopes, Trust};
 use crate::fusionauth::WriteGate;
 use crate::reconcile::{Claim, Entry, RecordUpdate};
 

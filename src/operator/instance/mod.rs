@@ -110,7 +110,9 @@ pub struct Item {
 pub enum Work {
     Apply(Box<Wanted>),
     /// The object goes, by its policy as declared last.
-    Delete { policy: Policy },
+    Delete {
+        policy: Policy,
+    },
 }
 
 /// A declared object, and what it depends on.
@@ -145,7 +147,8 @@ impl Handle {
     /// Asks and waits for the answer.
     pub async fn ask(&self, item: Item) -> Answer {
         let (sender, receiver) = oneshot::channel();
-        let ended = || Answer::Unavailable { reason: "InstanceStopped", message: "the instance is stopping".into() };
+        let ended =
+            || Answer::Unavailable { reason: "InstanceStopped", message: "the instance is stopping".into() };
         if self.requests.send(Request::Item(item, sender)).is_err() {
             return ended();
         }

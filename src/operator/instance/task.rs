@@ -66,7 +66,8 @@ pub fn spawn(
 ) -> Handle {
     let (requests, receiver) = mpsc::unbounded_channel();
     let (sender, declarations) = watch::channel(declared.clone());
-    let (state_sender, state) = watch::channel(State::unknown(Verdict::reconciling("Connecting", "connecting to FusionAuth")));
+    let (state_sender, state) =
+        watch::channel(State::unknown(Verdict::reconciling("Connecting", "connecting to FusionAuth")));
     let span = tracing::info_span!("instance", instance = %key);
     let task = Task {
         key,
@@ -181,7 +182,8 @@ impl Task {
                 Work::Apply(wanted) => {
                     let before = self.known.insert(item.address.clone(), wanted.object.clone());
                     // A body that comes from a ConfigMap changes without a new generation.
-                    let same_body = before.is_none_or(|before| before.lambda_body == wanted.object.lambda_body);
+                    let same_body =
+                        before.is_none_or(|before| before.lambda_body == wanted.object.lambda_body);
                     wanted.was_ready &= same_body;
                 }
                 Work::Delete { .. } => {
@@ -264,7 +266,10 @@ impl Task {
         if let Some(ledger) = &mut self.ledger
             && let Err(error) = ledger.release().await
         {
-            tracing::warn!(error = without_answer(&error.to_string()), "the lock was not let go; it will expire");
+            tracing::warn!(
+                error = without_answer(&error.to_string()),
+                "the lock was not let go; it will expire"
+            );
             // What was not recorded is read again.
             self.ledger = None;
             self.connected = None;
@@ -309,7 +314,10 @@ impl Task {
             let message = format!(
                 "the record was last written by {foreign}; the annotation {TAKE_OVER} on the instance goes on, if that runner is no longer at work"
             );
-            return Err(NotConnected { verdict: Verdict::stalled("OtherRunner", message), key_missing: false });
+            return Err(NotConnected {
+                verdict: Verdict::stalled("OtherRunner", message),
+                key_missing: false,
+            });
         }
         Ok((connected, Ledger::new(loaded)))
     }
