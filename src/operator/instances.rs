@@ -11,7 +11,7 @@ use crate::model::{Kind, SecretSource};
 
 use super::conditions::{Verdict, conditions};
 use super::context::{Context, instance_key};
-use super::instance::{Declared, InstanceKey, State};
+use super::instance::{CONNECTING, Declared, InstanceKey, State};
 use super::objects::ReconcileError;
 use super::resource::{ALLOW_DELETES, RECONCILE, Resource, TAKE_OVER};
 use super::status::InstanceStatus;
@@ -139,6 +139,10 @@ impl Turn<'_> {
 
     async fn tell(&self, verdict: &Verdict, state: &State) -> Result<(), ReconcileError> {
         let before: InstanceStatus = self.resource.status();
+        // The first attempt has not ended: what was known last is still the best answer.
+        if verdict.reason == CONNECTING && before.observed_generation == Some(self.resource.generation()) {
+            return Ok(());
+        }
         let generation = self.resource.generation();
         let now = Timestamp::now().to_string();
         let status = InstanceStatus {

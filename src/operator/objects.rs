@@ -146,8 +146,12 @@ impl Turn<'_> {
             return Ok(("Refused", Action::await_change()));
         }
         let Some(handle) = self.context.instances.used_by(instance, self.address) else {
-            let verdict = Verdict::reconciling("DependencyNotReady", format!("waits for {instance}"));
-            self.tell(&verdict, Told::nothing()).await?;
+            // At a start objects can come before their instance: what was as declared is so until the contrary is seen.
+            let is_there = self.context.stores.get(&instance.address()).is_some();
+            if !is_there || !was_ready(&self.status(), self.resource.generation()) {
+                let verdict = Verdict::reconciling("DependencyNotReady", format!("waits for {instance}"));
+                self.tell(&verdict, Told::nothing()).await?;
+            }
             return Ok(("DependencyNotReady", Action::await_change()));
         };
         if let Err(message) = self.fill_body(&mut object).await {

@@ -101,10 +101,10 @@ pub async fn run(settings: Settings) -> Result<(), OperatorError> {
     readiness.set(true);
     let times = settings.election.unwrap_or_default();
     let write_deadline = times.write_deadline()?;
+    let process = format!("{}_{}", settings.pod, uuid::Uuid::new_v4());
     let mut lease = settings.election.map(|times| {
         let api: Api<LeaseObject> = Api::namespaced(client.clone(), &settings.namespace);
-        let identity = format!("{}_{}", settings.pod, uuid::Uuid::new_v4());
-        Lease::new(api, LEASE, identity, times)
+        Lease::new(api, LEASE, process.clone(), times)
     });
     if let Some(lease) = &mut lease {
         tracing::info!("waiting for the lease");
@@ -122,7 +122,8 @@ pub async fn run(settings: Settings) -> Result<(), OperatorError> {
         leadership,
         write_deadline,
         cluster,
-        pod: settings.pod.clone(),
+        process,
+        elected: settings.election.is_some(),
         namespace: settings.namespace.clone(),
         metrics: metrics.clone(),
     };

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc;
 
-use crate::model::{Address, InstanceKind, Kind};
+use crate::model::{Address, Kind};
 
 use super::instance::InstanceKey;
 use super::resource::{Resource, object_ref};
@@ -63,11 +63,7 @@ impl Wakes {
 
     /// The instance has something to tell in its status.
     pub fn told(&self, key: &InstanceKey) {
-        let kind = match key.kind {
-            InstanceKind::FusionAuthInstance => Kind::FusionAuthInstance,
-            InstanceKind::ClusterFusionAuthInstance => Kind::ClusterFusionAuthInstance,
-        };
-        self.objects([Address::new(kind, &key.namespace, &key.name)]);
+        self.objects([key.address()]);
     }
 
     /// `address` is reconciled when `on` happens. Once: whoever still waits says so again.

@@ -95,7 +95,10 @@ fn a_lambda_follows_its_config_map(cluster: &Cluster) {
 }
 
 fn a_namespace_ends_with_everything_in_it(cluster: &Cluster) {
-    let (scene, _operator) = Scene::at_work(cluster, "ends");
+    let scene = Scene::apart(cluster, "ends");
+    scene.instance("interval: 2s");
+    let _operator = scene.operator(&[]);
+    scene.wait_ready("fusionauthinstance/default");
     identity_provider(&scene);
     let (success, said) = scene.try_apply(&everything().concat());
     assert!(success, "{said}");

@@ -8,6 +8,8 @@ mod assets;
 mod chart;
 mod cluster;
 mod crds;
+// Shared with the sandbox's own tests, which use all of it.
+#[allow(dead_code)]
 #[path = "../sandbox/harness.rs"]
 mod harness;
 mod kinds;

@@ -60,6 +60,8 @@ impl Drop for Operator {
 pub struct Scene<'c> {
     pub cluster: &'c Cluster,
     pub namespace: String,
+    /// Where the operator's account, rights and lease are.
+    home: String,
     pub api: Api,
     kubeconfig: PathBuf,
     folder: tempfile::TempDir,
@@ -68,29 +70,42 @@ pub struct Scene<'c> {
 impl<'c> Scene<'c> {
     /// Without an operator yet.
     pub fn new(cluster: &'c Cluster, name: &str) -> Self {
+        Self::with_home(cluster, name, false)
+    }
+
+    /// With the operator's account in a namespace of its own, and rights in all of them.
+    pub fn apart(cluster: &'c Cluster, name: &str) -> Self {
+        Self::with_home(cluster, name, true)
+    }
+
+    fn with_home(cluster: &'c Cluster, name: &str, apart: bool) -> Self {
         crate::crds::install(cluster);
         let namespace = format!("{name}-{}", &uuid::Uuid::new_v4().simple().to_string()[..6]);
         cluster.kubectl(&["create", "namespace", &namespace]);
+        let home = if apart { format!("{namespace}-home") } else { namespace.clone() };
+        if apart {
+            cluster.kubectl(&["create", "namespace", &home]);
+        }
         let folder = tempfile::tempdir().unwrap();
         let rendered = helm(&[
             "template",
             &namespace,
             concat!(env!("CARGO_MANIFEST_DIR"), "/charts/fusionkeep"),
             "--namespace",
-            &namespace,
+            &home,
             "--set",
-            "crds.install=false,scope.allNamespaces=false",
+            &format!("crds.install=false,scope.allNamespaces={apart}"),
             "--set",
             &format!("scope.namespaces={{{namespace}}}"),
         ]);
         let (success, said) = cluster.kubectl_with(&["apply", "-f", "-"], &rendered);
         assert!(success, "{said}");
         let account = format!("{namespace}-fusionkeep");
-        let token = cluster.kubectl(&["create", "token", &account, "-n", &namespace, "--duration=2h"]);
+        let token = cluster.kubectl(&["create", "token", &account, "-n", &home, "--duration=2h"]);
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, cluster.kubeconfig_for(token.trim())).unwrap();
         let api = Api::with(Config { api_key: Some("sandbox-key".to_owned()), ..Config::default() });
-        let scene = Scene { cluster, namespace, api, kubeconfig, folder };
+        let scene = Scene { cluster, namespace, home, api, kubeconfig, folder };
         scene.secret("fusionauth", &[("api-key", "sandbox-key"), ("runner-key", RUNNER_KEY)]);
         scene
     }
@@ -114,7 +129,7 @@ impl<'c> Scene<'c> {
             .args(["--allowed-urls", &self.api.running.url()])
             .args(arguments)
             .env("KUBECONFIG", &self.kubeconfig)
-            .env("POD_NAMESPACE", &self.namespace)
+            .env("POD_NAMESPACE", &self.home)
             .env("POD_NAME", "operator")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

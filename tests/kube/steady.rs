@@ -36,8 +36,16 @@ fn nothing_is_written_when_nothing_changes(cluster: &Cluster) {
     });
     let versions = || {
         let lines = "jsonpath={range .items[*]}{.metadata.name} {.metadata.resourceVersion}{\"\\n\"}{end}";
-        [scene.kubectl(&["get", "fusionkeep", "-o", lines]), scene.kubectl(&["get", "events", "-o", lines])]
-            .concat()
+        [
+            scene.kubectl(&[
+                "get",
+                "users.fusionkeep.dev,entitytypes,entities,entitygrants,fusionauthinstances",
+                "-o",
+                lines,
+            ]),
+            scene.kubectl(&["get", "events", "-o", lines]),
+        ]
+        .concat()
     };
     let before = versions();
     scene.forget_requests();

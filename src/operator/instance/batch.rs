@@ -23,6 +23,7 @@ use crate::reconcile::{
 
 use super::answer::{Change, told, without_answer};
 use super::connect::{Connected, not_connected};
+use super::ledger::Runner;
 use super::task::Task;
 use super::{Answer, Item, Wanted, Work};
 
@@ -356,12 +357,17 @@ impl Task {
         let going = batch.deleted.keys().cloned();
         let addresses: Vec<Address> = recorded.chain(changed).chain(going).collect();
         let scopes = Scopes::of(&addresses);
-        let leadership = &self.environment.leadership;
-        match ledger.hold(&connected.record, scopes, self.declared.take_over, leadership).await {
+        let environment = &self.environment;
+        let runner =
+            Runner { id: &environment.cluster, host: &environment.process, elected: environment.elected };
+        let take_over = self.declared.take_over;
+        let held = ledger.hold(&connected.record, scopes, take_over, &runner, &environment.leadership).await;
+        match held {
             Ok(moved) => Ok(moved),
             Err(error @ crate::engine::record::RecordError::Locked(_)) => {
-                for address in batch.open() {
-                    batch.answer(&address, Answer::Failed { message: error.to_string() });
+                // What needs no write is answered by the plan that is made without them.
+                for address in &addresses {
+                    batch.answer(address, Answer::Failed { message: error.to_string() });
                 }
                 Ok(true)
             }

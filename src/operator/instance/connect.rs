@@ -32,7 +32,10 @@ pub struct Environment {
     pub write_deadline: Duration,
     /// The cluster's UID.
     pub cluster: String,
-    pub pod: String,
+    /// This process, unique among all replicas and their starts.
+    pub process: String,
+    /// Replicas elect a leader.
+    pub elected: bool,
     /// The operator's own namespace.
     pub namespace: String,
     pub metrics: Metrics,
@@ -187,7 +190,7 @@ impl Environment {
             owner: session.owner().clone(),
             tenant_id: session.tenant_id(),
             url: session.target().url.clone(),
-            runner: Runner { id: self.cluster.clone(), host: self.pod.clone() },
+            runner: Runner { id: self.cluster.clone(), host: self.process.clone() },
             keys: runner_keys.clone(),
         };
         let gate: Arc<dyn WriteGate> = Arc::new(self.leadership.clone());

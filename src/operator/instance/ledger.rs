@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 
-use crate::engine::record::{Acquire, Entries, HeldRecord, Loaded, Record, RecordError, Scopes, Trust};
+use crate::engine::record::{
+    Acquire, Entries, HeldRecord, Holder, Loaded, Record, RecordError, Scopes, Trust,
+};
 use crate::fusionauth::WriteGate;
 use crate::reconcile::{Claim, Entry, RecordUpdate};
 
@@ -16,6 +18,25 @@ use super::super::lease::{BothGates, Leadership};
 const IDLE: Duration = Duration::from_secs(30);
 /// How long the lock is waited for: a command's run of the same cluster may be at work.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who this operator is in the lock.
+#[derive(Clone, Copy, Debug)]
+pub struct Runner<'a> {
+    /// The cluster.
+    pub id: &'a str,
+    /// This process, unique among all replicas and their starts.
+    pub host: &'a str,
+    /// Replicas elect a leader, which this one is.
+    pub elected: bool,
+}
+
+impl Runner<'_> {
+    /// Whether nobody writes under this lock any more: it is an earlier connection's of this process, which has ended, or
+    /// another replica's, whose lease this one has now and whose writes that lease refuses.
+    fn is_dead(&self, holder: &Holder) -> bool {
+        holder.host == self.host || (self.elected && holder.runner == self.id)
+    }
+}
 
 /// The record as it is known, and the lock while it is held.
 pub struct Ledger {
@@ -60,6 +81,7 @@ impl Ledger {
         record: &dyn Record,
         scopes: Scopes,
         take_over: bool,
+        runner: &Runner<'_>,
         leadership: &Leadership,
     ) -> Result<bool, RecordError> {
         let wanted = match &self.held {
@@ -71,8 +93,17 @@ impl Ledger {
             None => scopes,
         };
         self.release().await?;
-        let how = Acquire { wait: PATIENCE, take_over, rebuild: false, scopes: wanted };
-        let held = record.acquire(&how).await?;
+        let how = Acquire { wait: Duration::ZERO, take_over, rebuild: false, scopes: wanted };
+        let held = match record.acquire(&how).await {
+            Err(RecordError::Locked(holder)) if runner.is_dead(&holder) => {
+                // It would be waited for until it expires, though nobody can be at work under it any more.
+                tracing::info!(host = holder.host, "a lock was left behind by this operator");
+                record.unlock().await?;
+                record.acquire(&how).await?
+            }
+            Err(RecordError::Locked(_)) => record.acquire(&Acquire { wait: PATIENCE, ..how }).await?,
+            held => held?,
+        };
         let loaded = held.loaded().clone();
         // Taking the lock is itself a generation more; what counts is whether the entries are others.
         let moved = !same(&loaded.entries, &self.loaded.entries) || loaded.taken != self.loaded.taken;

@@ -16,13 +16,16 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::manifest;
-use crate::model::{Address, FusionAuthInstanceSpec, InstanceKind, Policy};
+use crate::model::{Address, FusionAuthInstanceSpec, InstanceKind, Kind, Policy};
 
 use super::conditions::Verdict;
 
 pub use answer::Answer;
 pub use connect::Environment;
 pub use task::spawn;
+
+/// The reason of an instance whose first attempt to connect has not ended.
+pub const CONNECTING: &str = "Connecting";
 
 /// Which instance.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,6 +45,17 @@ impl PartialOrd for InstanceKind {
 impl Ord for InstanceKind {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (*self as u8).cmp(&(*other as u8))
+    }
+}
+
+impl InstanceKey {
+    /// Where its object stands.
+    pub fn address(&self) -> Address {
+        let kind = match self.kind {
+            InstanceKind::FusionAuthInstance => Kind::FusionAuthInstance,
+            InstanceKind::ClusterFusionAuthInstance => Kind::ClusterFusionAuthInstance,
+        };
+        Address::new(kind, &self.namespace, &self.name)
     }
 }
 

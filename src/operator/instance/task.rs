@@ -67,8 +67,8 @@ pub fn spawn(
     let (requests, receiver) = mpsc::unbounded_channel();
     let (sender, declarations) = watch::channel(declared.clone());
     let (state_sender, state) =
-        watch::channel(State::unknown(Verdict::reconciling("Connecting", "connecting to FusionAuth")));
-    let span = tracing::info_span!("instance", instance = %key);
+        watch::channel(State::unknown(Verdict::reconciling(super::CONNECTING, "connecting to FusionAuth")));
+    let span = tracing::info_span!(parent: None, "instance", instance = %key);
     let task = Task {
         key,
         environment,
