@@ -57,7 +57,7 @@ pub fn stored(stored: &Stored<'_>) -> Result<Typed, Vec<Diagnostic>> {
     let file = SourceFile::new("cluster", None, Format::Json, text);
     let parts = document::parts(&file);
     let mut batch = document::read(&file, 0, &parts);
-    let mut diagnostics = file.diagnostics(std::mem::take(&mut batch.findings));
+    let mut diagnostics = file.diagnostics(std::mem::take(&mut batch.findings), batch.more_findings);
     sort(&mut diagnostics);
     diagnostics.retain(Diagnostic::is_error);
     if let (Some((mut object, _)), true) = (batch.objects.pop(), diagnostics.is_empty()) {
