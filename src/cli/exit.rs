@@ -38,5 +38,7 @@ pub fn of_failure(failure: &Failure) -> Exit {
         | Failure::Argument { .. }
         | Failure::Runtime(_)
         | Failure::Sandbox(_) => Exit::Error,
+        #[cfg(feature = "operator")]
+        Failure::Operator(_) | Failure::Definitions(_) => Exit::Error,
     }
 }

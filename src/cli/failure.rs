@@ -68,6 +68,12 @@ pub enum Failure {
     Secret { what: String, source: SecretError },
     #[error(transparent)]
     Engine(#[from] engine::error::Error),
+    #[cfg(feature = "operator")]
+    #[error(transparent)]
+    Operator(#[from] crate::operator::OperatorError),
+    #[cfg(feature = "operator")]
+    #[error(transparent)]
+    Definitions(#[from] crate::operator::DefinitionError),
 }
 
 impl Failure {
@@ -95,6 +101,10 @@ impl Failure {
             Failure::RunnerKey(_) => "runner-key",
             Failure::Secret { .. } => "secret",
             Failure::Engine(error) => engine_code(error),
+            #[cfg(feature = "operator")]
+            Failure::Operator(_) => "operator",
+            #[cfg(feature = "operator")]
+            Failure::Definitions(_) => "definitions",
         }
     }
 
@@ -122,6 +132,10 @@ impl Failure {
             Failure::Secret { source, .. } => source.hint(),
             Failure::Engine(error) => error.hint(),
             Failure::Output(_) | Failure::Read { .. } | Failure::Write { .. } | Failure::Runtime(_) => None,
+            #[cfg(feature = "operator")]
+            Failure::Operator(error) => error.hint().map(str::to_owned),
+            #[cfg(feature = "operator")]
+            Failure::Definitions(_) => None,
         }
     }
 

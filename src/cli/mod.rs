@@ -9,6 +9,8 @@ mod arguments;
 mod carry_out;
 mod completion;
 mod connect;
+#[cfg(feature = "operator")]
+mod crds;
 mod destroy;
 mod exit;
 mod explain;
@@ -16,6 +18,8 @@ mod failure;
 mod list;
 mod load;
 mod logging;
+#[cfg(feature = "operator")]
+mod operator;
 mod output;
 mod pipeline;
 mod plan;
@@ -64,6 +68,10 @@ enum Command {
     Schema(schema::Arguments),
     Explain(explain::Arguments),
     Sandbox(sandbox::Arguments),
+    #[cfg(feature = "operator")]
+    Operator(operator::Arguments),
+    #[cfg(feature = "operator")]
+    Crds(crds::Arguments),
     Completion(completion::Arguments),
     Version(version::Arguments),
 }
@@ -82,6 +90,10 @@ impl Command {
             Command::Schema(arguments) => schema::run(arguments),
             Command::Explain(arguments) => explain::run(arguments),
             Command::Sandbox(arguments) => sandbox::run(arguments),
+            #[cfg(feature = "operator")]
+            Command::Operator(arguments) => operator::run(arguments),
+            #[cfg(feature = "operator")]
+            Command::Crds(arguments) => crds::run(arguments),
             Command::Completion(arguments) => completion::run(arguments),
             Command::Version(arguments) => version::run(arguments),
         }
@@ -103,7 +115,17 @@ impl Command {
             | Command::Sandbox(_)
             | Command::Completion(_)
             | Command::Version(_) => Format::Text,
+            #[cfg(feature = "operator")]
+            Command::Operator(_) | Command::Crds(_) => Format::Text,
         }
+    }
+
+    /// Whether the log is read by machines: a server's is.
+    fn logs_as_json(&self) -> bool {
+        #[cfg(feature = "operator")]
+        return matches!(self, Command::Operator(_));
+        #[cfg(not(feature = "operator"))]
+        false
     }
 }
 
@@ -119,7 +141,7 @@ pub fn main() -> ExitCode {
         }
     };
     output::set_colour(cli.global.color);
-    if let Err(failure) = logging::start(&cli.global) {
+    if let Err(failure) = logging::start(&cli.global, cli.command.logs_as_json()) {
         return finish(&failure, Format::Text).into();
     }
     match cli.command.run() {

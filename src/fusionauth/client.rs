@@ -22,7 +22,7 @@ use super::error::{Error, ErrorKind};
 use super::recognise;
 use super::response::Response;
 use super::retry::{Attempts, RetryPolicy};
-use super::target::{Notice, NoticeSink, Target};
+use super::target::{Exchange, ExchangeSink, Notice, NoticeSink, Target};
 use super::transport;
 use super::{Object, system};
 
@@ -63,6 +63,7 @@ struct Shared {
     limiter: Limiter,
     stop: watch::Sender<bool>,
     notices: Option<NoticeSink>,
+    exchanges: Option<ExchangeSink>,
     wait_for_key: Duration,
     /// Set by the first success; before it, when the key was first refused.
     key_proven: AtomicBool,
@@ -99,6 +100,7 @@ impl Client {
             limiter: Limiter::new(target.parallelism),
             stop: watch::Sender::new(false),
             notices: target.notices.clone(),
+            exchanges: target.exchanges.clone(),
             wait_for_key: target.wait_for_key,
             key_proven: AtomicBool::new(false),
             key_refused_since: Mutex::new(None),
@@ -307,6 +309,9 @@ impl Client {
         let begun = Instant::now();
         let result = transport::exchange(call, self.request(call, prepared, timeout)).await;
         let status = result.as_ref().map_or_else(Error::status, |response| Some(response.status));
+        if let Some(sink) = &self.shared.exchanges {
+            sink(Exchange { method: &call.method, route: call.route, status });
+        }
         tracing::debug!(method = %call.method, route = call.route, status, is_retry,
             milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX), "request");
         if let Some(permit) = permit {

@@ -46,7 +46,7 @@ pub use reqwest::Method;
 pub use response::Response;
 pub use retry::RetryPolicy;
 pub use search::{PAGE_OF_IDS, Query};
-pub use target::{Notice, NoticeSink, Target};
+pub use target::{Exchange, ExchangeSink, Notice, NoticeSink, Target};
 pub use version::ServerVersion;
 
 /// A raw object of the wire, as FusionAuth sent it.

@@ -46,6 +46,21 @@ pub struct Target {
     pub user_agent: String,
     /// Told what a person at a terminal would otherwise wonder about.
     pub notices: Option<NoticeSink>,
+    /// Told of each attempt once it has ended, for metrics.
+    pub exchanges: Option<ExchangeSink>,
+}
+
+/// Takes exchanges; called from whatever task makes the request.
+pub type ExchangeSink = Arc<dyn Fn(Exchange<'_>) + Send + Sync>;
+
+/// One attempt of a request. It says nothing of what was sent or answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Exchange<'a> {
+    pub method: &'a reqwest::Method,
+    /// The route's template.
+    pub route: &'static str,
+    /// None: no answer.
+    pub status: Option<u16>,
 }
 
 /// Takes notices; called from whatever task makes the request.
@@ -80,6 +95,7 @@ impl Target {
             parallelism: 16,
             user_agent: concat!("fusionkeep/", env!("CARGO_PKG_VERSION")).to_owned(),
             notices: None,
+            exchanges: None,
         }
     }
 

@@ -18,6 +18,7 @@ mod input;
 mod judge;
 mod load;
 mod mask;
+pub mod one;
 mod read;
 mod resolve;
 pub mod schema;

@@ -237,6 +237,10 @@ fn spec_schema(kind: Kind) -> Value {
     for rule in rules(kind) {
         add_rule(&mut schema, rule);
     }
+    if kind.is_object() {
+        let what_to_do = "what stands in one FusionAuth is not another's: create another object instead";
+        add_rule(&mut schema, Rule::immutable("instanceRef", what_to_do));
+    }
     if kind == Kind::User
         && let Some(registrations) = schema.pointer_mut("/properties/registrations")
     {
@@ -327,14 +331,20 @@ fn rewrite(schema: &mut Value) {
     }
     bound(object);
     open_maps(object);
-    let exactly_one = object.remove("x-exactly-one-of");
-    let names: Vec<String> = exactly_one
-        .as_ref()
-        .and_then(Value::as_array)
-        .map(|names| names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
-        .unwrap_or_default();
+    object.remove("x-secret");
+    let required = object.remove("x-required-unless-absent");
+    let unless_absent = object.remove("x-exactly-one-of-unless-absent");
+    let exactly_one = object.remove("x-exactly-one-of").or(unless_absent);
+    let names = self::names(exactly_one.as_ref());
     if !names.is_empty() {
         one_of(schema, &names);
+    }
+    for name in self::names(required.as_ref()) {
+        let rule = format!("{ABSENT} || has(self.{name})");
+        add_rule(
+            schema,
+            Rule::new(rule, format!("{name} is needed, except in a tombstone (policy.ensure: Absent)")),
+        );
     }
     for (field, instead) in
         [("fromEnv", "secretKeyRef"), ("fromFile", "secretKeyRef"), ("bodyFile", "body or bodyFrom")]
@@ -343,6 +353,12 @@ fn rewrite(schema: &mut Value) {
             add_rule(schema, Rule::refused(field, instead));
         }
     }
+}
+
+/// The texts of an extension that lists names.
+fn names(extension: Option<&Value>) -> Vec<String> {
+    let names = extension.and_then(Value::as_array).into_iter().flatten();
+    names.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 fn one_of(schema: &mut Value, names: &[String]) {

@@ -99,7 +99,7 @@ impl Cluster {
     }
 
     /// A kubeconfig for a bearer token (of a service account).
-    fn kubeconfig_for(&self, token: &str) -> String {
+    pub fn kubeconfig_for(&self, token: &str) -> String {
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: test\nclusters:\n- name: test\n  cluster:\n    server: {}\n    \
              certificate-authority: {}\ncontexts:\n- name: test\n  context: {{cluster: test, user: test}}\nusers:\n- \

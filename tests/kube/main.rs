@@ -5,8 +5,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod assets;
+mod chart;
 mod cluster;
 mod crds;
+// Shared with the sandbox's own tests, which use all of it.
+#[allow(dead_code)]
+#[path = "../sandbox/harness.rs"]
+mod harness;
+mod kinds;
+mod leader;
+mod safety;
+mod scene;
+mod steady;
+mod users;
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -37,8 +48,11 @@ fn main() -> ExitCode {
         eprintln!("no kube-apiserver here, its tests are ignored; build it once with: tests/kube/build");
     }
     let mut trials = Vec::new();
-    for (name, test) in crds::TESTS {
-        trials.push(trial(name, present, *test));
+    for (name, test) in
+        [crds::TESTS, users::TESTS, kinds::TESTS, safety::TESTS, steady::TESTS, leader::TESTS, chart::TESTS]
+            .concat()
+    {
+        trials.push(trial(name, present, test));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if let Some(cluster) = CLUSTER.get() {

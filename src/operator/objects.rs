@@ -1,0 +1,521 @@
+//! The reconcile of one object: judged, its instance found, its turn asked for, its status told.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use kube::runtime::controller::Action;
+
+use crate::engine::references;
+use crate::manifest::Object;
+use crate::manifest::one::{Stored, Typed, stored};
+use crate::model::{Address, Deletion, InstanceKind, InstanceReference, Kind, Policy, SecretSource, Spec};
+
+use super::allow;
+use super::conditions::{Verdict, conditions, drift, remember, was_ready};
+use super::context::Context;
+use super::instance::{Answer, Handle, InstanceKey, Item, Wanted, Work};
+use super::resource::{MOVED_FROM, RECONCILE, Resource};
+use super::secrets::config_map_text;
+use super::status::{ObjectStatus, PlannedChange};
+use super::wake::On;
+
+/// The API server refused or did not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ReconcileError(#[from] Box<kube::Error>);
+
+impl From<kube::Error> for ReconcileError {
+    fn from(error: kube::Error) -> Self {
+        ReconcileError(Box::new(error))
+    }
+}
+
+/// Reconciles one object.
+///
+/// # Errors
+/// The API server refuses or cannot be reached.
+pub async fn reconcile(
+    kind: Kind,
+    resource: Arc<Resource>,
+    context: Arc<Context>,
+) -> Result<Action, ReconcileError> {
+    let began = Instant::now();
+    // What an object refers to must have been seen before it is called missing.
+    context.wait_until_seen().await;
+    let address = resource.address(kind);
+    context.metrics.queued(kind);
+    let turn = Turn { kind, address: &address, resource: &resource, context: &context };
+    let ended = turn.run().await;
+    context.metrics.unqueued(kind);
+    let word = match &ended {
+        Ok((word, _)) => word,
+        Err(_) => "Error",
+    };
+    context.metrics.reconciled(kind, word, began.elapsed());
+    ended.map(|(_, action)| action)
+}
+
+/// An error of the API server: tried again by itself, with patience.
+pub fn after_error(kind: Kind, resource: &Resource, error: &ReconcileError, context: &Context) -> Action {
+    let address = resource.address(kind);
+    let conflict = matches!(&*error.0, kube::Error::Api(status) if status.code == 409);
+    if !conflict {
+        tracing::warn!(object = %address, %error, "the API server refuses");
+    }
+    Action::requeue(context.backoff.next(&address))
+}
+
+type Ended = Result<(&'static str, Action), ReconcileError>;
+
+struct Turn<'a> {
+    kind: Kind,
+    address: &'a Address,
+    resource: &'a Resource,
+    context: &'a Arc<Context>,
+}
+
+impl Turn<'_> {
+    async fn run(&self) -> Ended {
+        let object = match self.typed() {
+            Ok(object) => object,
+            Err(message) => return self.invalid(message).await,
+        };
+        let instance = self.instance_of(&object);
+        if self.resource.is_deleted() {
+            return self.delete(&object, &instance).await;
+        }
+        // An object that is suspended is left as it is, its status too.
+        if object.spec.suspend() {
+            self.context.forget(self.address);
+            return Ok(("Suspended", Action::await_change()));
+        }
+        self.keep(object, &instance).await
+    }
+
+    /// The object as the engine knows it.
+    fn typed(&self) -> Result<Object, String> {
+        let labels = self.resource.labels();
+        let typed = stored(&Stored {
+            kind: self.kind,
+            namespace: self.resource.namespace(),
+            name: self.resource.name(),
+            labels: &labels,
+            moved_from: self.resource.annotation(MOVED_FROM),
+            spec: &self.resource.spec,
+        });
+        let object = match typed {
+            Ok(Typed::Object(object)) => *object,
+            Ok(Typed::Instance(_)) => return Err("it is no object".to_owned()),
+            Err(errors) => {
+                let told = errors.iter().map(|error| match &error.hint {
+                    Some(hint) => format!("{}; {hint}", error.message),
+                    None => error.message.clone(),
+                });
+                return Err(told.collect::<Vec<_>>().join(". "));
+            }
+        };
+        refuse_outside(&object)?;
+        Ok(object)
+    }
+
+    fn instance_of(&self, object: &Object) -> InstanceKey {
+        key_of(object.spec.instance_ref(), &self.address.namespace)
+    }
+
+    fn status(&self) -> ObjectStatus {
+        self.context.written.status(self.address, self.resource)
+    }
+
+    /// What cannot be read cannot be reconciled; nothing is done to what stands live. Its deletion lets go.
+    async fn invalid(&self, message: String) -> Ended {
+        if self.resource.is_deleted() {
+            return self.let_go("it cannot be read").await;
+        }
+        self.tell(&Verdict::stalled("Invalid", message.clone()), Told::new("Refused", message)).await?;
+        Ok(("Refused", Action::await_change()))
+    }
+
+    /// Reconciles an object that is to be.
+    async fn keep(&self, mut object: Object, instance: &InstanceKey) -> Ended {
+        self.context.wakes.wait(On::Instance(instance.clone()), self.address);
+        if let Err(message) = self.may_use(&object, instance) {
+            self.tell(&Verdict::stalled("NotAllowed", message.clone()), Told::new("Refused", message))
+                .await?;
+            return Ok(("Refused", Action::await_change()));
+        }
+        let Some(handle) = self.context.instances.used_by(instance, self.address) else {
+            // At a start objects can come before their instance: what was as declared is so until the contrary is seen.
+            let is_there = self.context.stores.get(&instance.address()).is_some();
+            if !is_there || !was_ready(&self.status(), self.resource.generation()) {
+                let verdict = Verdict::reconciling("DependencyNotReady", format!("waits for {instance}"));
+                self.tell(&verdict, Told::nothing()).await?;
+            }
+            return Ok(("DependencyNotReady", Action::await_change()));
+        };
+        if let Err(message) = self.fill_body(&mut object).await {
+            self.tell(&Verdict::reconciling("DependencyNotReady", message), Told::nothing()).await?;
+            return Ok(("DependencyNotReady", Action::requeue(self.context.backoff.next(self.address))));
+        }
+        // Before the first write: what is created must not be lost by a deletion that comes in between.
+        self.context.writer.finalizer(self.resource, self.kind, true).await?;
+        let references = match self.references(&object) {
+            Ok(references) => references,
+            Err(missing) => return self.depend(missing).await,
+        };
+        let wanted = Wanted {
+            references,
+            was_ready: was_ready(&self.status(), self.resource.generation()),
+            approved: self.context.approvals(self.address),
+            object: Arc::new(object),
+        };
+        let item = Item { address: self.address.clone(), work: Work::Apply(Box::new(wanted)) };
+        let answer = handle.ask(item).await;
+        self.answered(answer, &handle).await
+    }
+
+    /// Whether the object may use the instance, and names nothing outside its own namespace.
+    fn may_use(&self, object: &Object, instance: &InstanceKey) -> Result<(), String> {
+        if let Some(former) = &object.moved_from
+            && former.namespace != self.address.namespace
+        {
+            return Err(format!("{MOVED_FROM} names another namespace, whose objects are not this one's"));
+        }
+        if instance.kind == InstanceKind::FusionAuthInstance {
+            return Ok(());
+        }
+        self.context.wakes.wait(On::Namespace(self.address.namespace.clone()), self.address);
+        let Some(allowed) = self.context.allow_list(instance) else { return Ok(()) };
+        let labels = self.context.namespace_labels(&self.address.namespace);
+        allow::judge(&allowed, object, &labels).map_err(|why| format!("{instance} refuses it: {why}"))
+    }
+
+    async fn fill_body(&self, object: &mut Object) -> Result<(), String> {
+        self.wait_for_secrets(object);
+        let Spec::Lambda(spec) = &object.spec else { return Ok(()) };
+        let Some(source) = &spec.body_from else { return Ok(()) };
+        let reference = &source.config_map_key_ref;
+        let namespace = &self.address.namespace;
+        self.context
+            .wakes
+            .wait(On::ConfigMap(namespace.clone(), reference.name.as_str().into()), self.address);
+        let client = self.context.writer.client();
+        let text = config_map_text(client, namespace, reference).await.map_err(|error| error.to_string())?;
+        if text.trim().is_empty() {
+            return Err(format!(
+                "the key \"{}\" of the ConfigMap \"{}\" is empty",
+                reference.key, reference.name
+            ));
+        }
+        object.lambda_body = Some(text);
+        Ok(())
+    }
+
+    /// Where Secrets are watched, a change of one that the object names is seen at once.
+    fn wait_for_secrets(&self, object: &Object) {
+        let Ok(spec) = serde_json::to_value(&object.spec) else { return };
+        let mut names = BTreeSet::new();
+        secret_names(&spec, &mut names);
+        for name in names {
+            let on = On::Secret(self.address.namespace.clone(), name.into());
+            self.context.wakes.wait(on, self.address);
+        }
+    }
+
+    /// The declared objects that this one refers to, however far; or those that are not there, or go.
+    fn references(&self, object: &Object) -> Result<Vec<Arc<Object>>, Vec<Address>> {
+        let mut found: Vec<Arc<Object>> = Vec::new();
+        let mut seen = BTreeSet::from([self.address.clone()]);
+        let mut missing = Vec::new();
+        let mut next = references::declared(object);
+        while let Some(address) = next.pop() {
+            if !seen.insert(address.clone()) {
+                continue;
+            }
+            let resource = self.context.stores.get(&address).filter(|resource| !resource.is_deleted());
+            let turn = resource.as_ref().map(|resource| Turn {
+                kind: address.kind,
+                address: &address,
+                resource,
+                context: self.context,
+            });
+            match turn.and_then(|turn| turn.typed().ok()) {
+                Some(object) => {
+                    next.extend(references::declared(&object));
+                    found.push(Arc::new(object));
+                }
+                None => missing.push(address),
+            }
+        }
+        if missing.is_empty() { Ok(found) } else { Err(missing) }
+    }
+
+    async fn depend(&self, missing: Vec<Address>) -> Ended {
+        let names: Vec<String> = missing.iter().map(Address::to_string).collect();
+        let message = format!("waits for {}", names.join(", "));
+        self.answer_dependency(missing, message).await
+    }
+
+    async fn answer_dependency(&self, on: Vec<Address>, message: String) -> Ended {
+        for address in &on {
+            self.context.wakes.wait(On::Object(address.clone()), self.address);
+        }
+        self.tell(&Verdict::reconciling("DependencyNotReady", message), Told::nothing()).await?;
+        // Its arrival wakes this object; should it have arrived in between, the wait is short.
+        let action = Action::requeue(self.context.backoff.next(self.address).max(Duration::from_secs(2)));
+        Ok(("DependencyNotReady", action))
+    }
+
+    /// Tells the answer, and says when to come again.
+    async fn answered(&self, answer: Answer, handle: &Handle) -> Ended {
+        let word = answer.word();
+        let action = match answer {
+            Answer::Unchanged { id } => {
+                self.ready(Told { id, ..Told::nothing() }).await?;
+                Action::await_change()
+            }
+            Answer::Changed(change) => {
+                if change.drift {
+                    self.context.metrics.drifted(self.kind);
+                }
+                let mut message = change.paths.join(", ");
+                for note in &change.notes {
+                    message = if message.is_empty() { note.clone() } else { format!("{message}; {note}") };
+                }
+                let id = change.id.clone();
+                self.ready(Told { id, ..Told::new(change.outcome(), message) }).await?;
+                Action::await_change()
+            }
+            Answer::Drifted { id, paths } => {
+                self.context.metrics.drifted(self.kind);
+                let message = format!("others changed {}", paths.join(", "));
+                let told = Told { id, drift: paths, ..Told::new("DriftDetected", message) };
+                let verdict = Verdict::new(
+                    super::conditions::Progress::Ready,
+                    "DriftDetected",
+                    "policy.drift is Report",
+                );
+                self.tell(&verdict, told).await?;
+                self.context.backoff.reset(self.address);
+                Action::await_change()
+            }
+            Answer::AwaitsApproval { id, hash, diff } => {
+                let message = format!("a PlanApproval of {hash} lets it go on");
+                let told = Told { id, plan: Some(PlannedChange { hash, diff }), ..Told::nothing() };
+                self.tell(&Verdict::reconciling("AwaitsApproval", message), told).await?;
+                Action::await_change()
+            }
+            Answer::Dependency { on, message } => return self.answer_dependency(on, message).await,
+            Answer::Refused { reason, message } => {
+                let told = Told::new("Refused", message.clone());
+                self.tell(&Verdict::stalled(reason, message), told).await?;
+                Action::await_change()
+            }
+            Answer::Failed { message } => {
+                let told = Told::new("Failed", message.clone());
+                self.tell(&Verdict::reconciling("Failed", message), told).await?;
+                Action::requeue(self.context.backoff.next(self.address))
+            }
+            Answer::Unavailable { reason, message } => {
+                // What was as declared is so until the contrary is seen.
+                let status = self.status();
+                if !was_ready(&status, self.resource.generation()) {
+                    self.tell(&Verdict::reconciling(reason, message), Told::nothing()).await?;
+                }
+                drop(handle.state());
+                Action::await_change()
+            }
+            Answer::Held { .. } | Answer::Gone { .. } | Answer::Suspended => Action::await_change(),
+        };
+        Ok((word, action))
+    }
+
+    async fn ready(&self, told: Told) -> Result<(), ReconcileError> {
+        self.context.backoff.reset(self.address);
+        self.tell(&Verdict::ready("live and as declared"), told).await?;
+        self.context.wakes.happened(&On::Object(self.address.clone()));
+        Ok(())
+    }
+
+    /// Writes the status once, if it is another, and the event that goes with it.
+    async fn tell(&self, verdict: &Verdict, told: Told) -> Result<(), ReconcileError> {
+        let before = self.status();
+        let generation = self.resource.generation();
+        let now = Timestamp::now().to_string();
+        let mut outcomes = before.outcomes.clone();
+        if let Some(outcome) = told.outcome {
+            remember(&mut outcomes, outcome, &told.message, &now);
+        }
+        let news = outcomes != before.outcomes;
+        let status = ObjectStatus {
+            observed_generation: Some(generation),
+            conditions: conditions(&before.conditions, verdict, generation, &now),
+            id: told.id.or_else(|| before.id.clone()),
+            last_handled_reconcile_at: self.resource.annotation(RECONCILE).map(str::to_owned),
+            drift: drift(before.drift.as_ref(), told.drift, &now),
+            plan: told.plan,
+            outcomes,
+        };
+        if status != before {
+            let version = self.context.writer.status(self.resource, self.kind, &status).await?;
+            self.context.written.put(self.address, version.as_deref(), status);
+        }
+        if let Some(outcome) = told.outcome.filter(|_| news) {
+            tracing::info!(object = %self.address, outcome, "reconciled");
+            self.context.writer.event(self.resource, self.kind, outcome, &told.message).await;
+        }
+        Ok(())
+    }
+
+    /// Ends an object by its deletion policy.
+    async fn delete(&self, object: &Object, instance: &InstanceKey) -> Ended {
+        if !self.resource.has_finalizer() {
+            self.gone();
+            return Ok(("Deleted", Action::await_change()));
+        }
+        let terminating = self.context.is_terminating(&self.address.namespace);
+        self.context.wakes.wait(On::Instance(instance.clone()), self.address);
+        self.context.wakes.wait(On::Namespace(self.address.namespace.clone()), self.address);
+        let Some(handle) = self.context.instances.used_by(instance, self.address) else {
+            return self.let_go("its instance is gone").await;
+        };
+        if self.may_use(object, instance).is_err() {
+            handle.forget(self.address.clone());
+            return self.let_go("it may not use its instance any more").await;
+        }
+        if object.spec.suspend() && !terminating {
+            return self.hold("Suspended", "the deletion waits: spec.suspend".to_owned()).await;
+        }
+        let policy: Policy = object.spec.policy().clone();
+        let orphan = policy.deletion(self.kind) == Deletion::Orphan;
+        let answer = handle.ask(Item { address: self.address.clone(), work: Work::Delete { policy } }).await;
+        match answer {
+            Answer::Gone { changed } => {
+                if changed {
+                    self.context
+                        .writer
+                        .event(self.resource, self.kind, "Deleted", "by its deletion policy")
+                        .await;
+                    tracing::info!(object = %self.address, outcome = "Deleted", "reconciled");
+                }
+                self.context.writer.finalizer(self.resource, self.kind, false).await?;
+                self.gone();
+                Ok(("Deleted", Action::await_change()))
+            }
+            // A namespace that ends takes everything along; what cannot be deleted any more is let go.
+            other if terminating => self.let_go(&format!("its namespace ends; {}", other.word())).await,
+            Answer::Held { message } => self.hold("DeletionHeld", message).await,
+            Answer::Unavailable { .. } if handle.state().key_missing => {
+                self.let_go("the instance has no key any more").await
+            }
+            Answer::Unavailable { reason, message } => {
+                let message = format!("the deletion waits: {message}");
+                self.tell(&Verdict::reconciling(reason, message), Told::nothing()).await?;
+                Ok(("InstanceNotReady", Action::requeue(self.context.backoff.next(self.address))))
+            }
+            Answer::Refused { message, .. } => {
+                let message = format!("the deletion waits: {message}");
+                let told = Told::new("Refused", message.clone());
+                self.tell(&Verdict::stalled("DeletionRefused", message), told).await?;
+                Ok(("Refused", Action::requeue(self.context.backoff.next(self.address))))
+            }
+            Answer::Failed { message } | Answer::Dependency { message, .. } => {
+                let message = format!("the deletion is tried again: {message}");
+                let told = Told::new("Failed", message.clone());
+                self.tell(&Verdict::reconciling("Failed", message), told).await?;
+                Ok(("Failed", Action::requeue(self.context.backoff.next(self.address))))
+            }
+            Answer::Suspended if orphan => self.let_go("its instance is suspended").await,
+            _ => self.hold("Suspended", "the deletion waits: its instance is suspended".to_owned()).await,
+        }
+    }
+
+    async fn hold(&self, reason: &'static str, message: String) -> Ended {
+        let told =
+            if reason == "DeletionHeld" { Told::new("Refused", message.clone()) } else { Told::nothing() };
+        self.tell(&Verdict::stalled(reason, message), told).await?;
+        Ok(("DeletionHeld", Action::await_change()))
+    }
+
+    /// Lets the live object stand as it is. Its id is in the log, for whoever wants it back.
+    async fn let_go(&self, why: &str) -> Ended {
+        let status = self.status();
+        let id = status.id.as_deref().unwrap_or("unknown");
+        tracing::warn!(object = %self.address, id, why, "let go: the live object stays as it is");
+        self.context.writer.finalizer(self.resource, self.kind, false).await?;
+        self.gone();
+        Ok(("LetGo", Action::await_change()))
+    }
+
+    fn gone(&self) {
+        self.context.forget(self.address);
+        self.context.backoff.reset(self.address);
+        self.context.wakes.happened(&On::Object(self.address.clone()));
+        self.context.object_is_gone(self.address);
+    }
+}
+
+fn key_of(reference: Option<&InstanceReference>, namespace: &Arc<str>) -> InstanceKey {
+    let kind = reference.and_then(|reference| reference.kind).unwrap_or_default();
+    let name = reference.map_or("default", |reference| &reference.name);
+    let namespace = match kind {
+        InstanceKind::FusionAuthInstance => namespace.clone(),
+        InstanceKind::ClusterFusionAuthInstance => "".into(),
+    };
+    InstanceKey { kind, namespace, name: name.into() }
+}
+
+/// The instance that a stored object uses, as far as its spec can be read.
+pub fn uses(resource: &Resource, kind: Kind) -> Option<InstanceKey> {
+    let spec = resource.spec_value();
+    let reference = spec.get("instanceRef").filter(|reference| !reference.is_null());
+    let reference: Option<InstanceReference> = match reference {
+        Some(reference) => Some(serde_json::from_value(reference.clone()).ok()?),
+        None => None,
+    };
+    Some(key_of(reference.as_ref(), &resource.address(kind).namespace))
+}
+
+/// What is told beside the verdict.
+struct Told {
+    outcome: Option<&'static str>,
+    message: String,
+    id: Option<String>,
+    drift: Vec<String>,
+    plan: Option<PlannedChange>,
+}
+
+impl Told {
+    fn nothing() -> Self {
+        Told { outcome: None, message: String::new(), id: None, drift: Vec::new(), plan: None }
+    }
+
+    fn new(outcome: &'static str, message: impl Into<String>) -> Self {
+        Told { outcome: Some(outcome), message: message.into(), ..Told::nothing() }
+    }
+}
+
+/// The definitions refuse these; an object that was stored before they did is refused here.
+fn refuse_outside(object: &Object) -> Result<(), String> {
+    if let Spec::Lambda(spec) = &object.spec
+        && spec.body_file.is_some()
+    {
+        return Err("bodyFile would read the operator's own files; use body or bodyFrom".to_owned());
+    }
+    Ok(())
+}
+
+/// Names of Secrets anywhere in a spec.
+fn secret_names(value: &serde_json::Value, names: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(object) => {
+            let source: Option<SecretSource> =
+                object.get("secretKeyRef").and_then(|_| serde_json::from_value(value.clone()).ok());
+            names.extend(source.and_then(|source| source.secret_key_ref).map(|reference| reference.name));
+            object.values().for_each(|value| secret_names(value, names));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|value| secret_names(value, names)),
+        _ => {}
+    }
+}

@@ -1,0 +1,141 @@
+//! Every kind, in every order: applied in reverse order of dependency, drifted, deleted all at once.
+
+use serde_json::{Value, json};
+
+use crate::Test;
+use crate::cluster::Cluster;
+use crate::scene::{Scene, manifest};
+
+pub const TESTS: &[Test] = &[
+    ("kinds::everything_in_reverse_order_converges_and_goes", everything_in_reverse_order_converges_and_goes),
+    ("kinds::a_lambda_follows_its_config_map", a_lambda_follows_its_config_map),
+    ("kinds::a_namespace_ends_with_everything_in_it", a_namespace_ends_with_everything_in_it),
+    ("kinds::a_mass_deletion_is_held_until_it_is_confirmed", a_mass_deletion_is_held_until_it_is_confirmed),
+];
+
+const OBJECTS: [&str; 5] = [
+    "entitygrant.fusionkeep.dev/reads",
+    "identityproviderlink.fusionkeep.dev/google",
+    "entity.fusionkeep.dev/raviga",
+    "entitytype.fusionkeep.dev/company",
+    "user.fusionkeep.dev/richard",
+];
+
+/// An identity provider, which is not ours to declare.
+fn identity_provider(scene: &Scene<'_>) {
+    let provider = json!({"identityProvider": {"type": "Google", "name": "Google", "enabled": true,
+        "client_id": "x", "client_secret": "y", "buttonText": "Google"}});
+    scene.api.post("/api/identity-provider", &provider).ok();
+}
+
+fn everything() -> [String; 5] {
+    [
+        manifest(
+            "EntityGrant",
+            "reads",
+            "{entity: {name: raviga}, user: {name: richard}, permissions: [read]}",
+        ),
+        manifest(
+            "IdentityProviderLink",
+            "google",
+            "{identityProvider: {name: Google}, user: {name: richard}, identityProviderUserId: '1076915'}",
+        ),
+        manifest("Entity", "raviga", "{name: Raviga, type: {name: company}}"),
+        manifest("EntityType", "company", "{name: Company, permissions: [{name: read}]}"),
+        manifest("User", "richard", "{email: richard@piedpiper.com}"),
+    ]
+}
+
+fn everything_in_reverse_order_converges_and_goes(cluster: &Cluster) {
+    let (scene, _operator) = Scene::at_work(cluster, "order");
+    identity_provider(&scene);
+    for (number, object) in everything().iter().enumerate() {
+        let (success, said) = scene.try_apply(object);
+        assert!(success, "{said}");
+        if number == 0 {
+            let waits = scene.wait_reason(OBJECTS[0], "DependencyNotReady");
+            assert!(waits.contains("Entity/") && waits.contains("User/"), "{waits}");
+        }
+    }
+    OBJECTS.iter().for_each(|object| scene.wait_ready(object));
+    let (entity, user) = (scene.id(OBJECTS[2]), scene.id(OBJECTS[4]));
+    let grants = || scene.api.get(format!("/api/entity/{entity}/grant?userId={user}")).ok();
+    assert_eq!(grants()["grant"]["permissions"], json!(["read"]));
+    // By hand, and corrected within the link interval.
+    scene.api.delete(format!("/api/entity/{entity}/grant?userId={user}"));
+    scene.until("the grant is back", || {
+        scene.api.get(format!("/api/entity/{entity}/grant?userId={user}")).status == 200
+            && grants()["grant"]["permissions"] == json!(["read"])
+    });
+    scene.kubectl(&[&["delete", "--wait=false"], &OBJECTS[..]].concat());
+    OBJECTS.iter().for_each(|object| scene.wait_gone(object));
+    assert_eq!(scene.api.get(format!("/api/entity/{entity}")).status, 404);
+    assert_eq!(scene.api.get(format!("/api/user/{user}")).ok()["user"]["active"], false);
+    let links = scene.api.get(format!("/api/identity-provider/link?userId={user}")).ok();
+    assert!(!links.to_string().contains("1076915"), "{links}");
+}
+
+fn a_lambda_follows_its_config_map(cluster: &Cluster) {
+    let (scene, _operator) = Scene::at_work(cluster, "lambda");
+    let map = |body: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "claims"}, "data": {"claims.js": body}});
+    scene.apply(
+        "Lambda",
+        "claims",
+        "{name: Claims, type: JWTPopulate, bodyFrom: {configMapKeyRef: {name: claims, key: claims.js}}}",
+    );
+    scene.wait_reason("lambda.fusionkeep.dev/claims", "DependencyNotReady");
+    scene.apply_json(&map("function populate(jwt, user) { jwt.a = 1; }"));
+    scene.wait_ready("lambda.fusionkeep.dev/claims");
+    let id = scene.id("lambda.fusionkeep.dev/claims");
+    let body = || -> Value { scene.api.get(format!("/api/lambda/{id}")).ok()["lambda"]["body"].clone() };
+    assert!(body().as_str().unwrap().contains("jwt.a = 1"));
+    scene.apply_json(&map("function populate(jwt, user) { jwt.a = 2; }"));
+    scene.until("the body follows", || body().as_str().unwrap().contains("jwt.a = 2"));
+    scene.until("it is told as an update", || scene.events().contains("Updated claims"));
+}
+
+fn a_namespace_ends_with_everything_in_it(cluster: &Cluster) {
+    let scene = Scene::apart(cluster, "ends");
+    scene.instance("interval: 2s");
+    let _operator = scene.operator(&[]);
+    scene.wait_ready("fusionauthinstance/default");
+    identity_provider(&scene);
+    let (success, said) = scene.try_apply(&everything().concat());
+    assert!(success, "{said}");
+    OBJECTS.iter().for_each(|object| scene.wait_ready(object));
+    cluster.kubectl(&["delete", "namespace", &scene.namespace, "--wait=false"]);
+    scene.until("the namespace ends", || {
+        !cluster.kubectl_output(&["get", "namespace", &scene.namespace]).status.success()
+    });
+}
+
+fn a_mass_deletion_is_held_until_it_is_confirmed(cluster: &Cluster) {
+    let (scene, _operator) = Scene::at_work(cluster, "mass");
+    let users: Vec<String> = (0..14).map(|n| format!("u{n}")).collect();
+    let all: String =
+        users.iter().map(|name| manifest("User", name, &format!("{{username: {name}}}"))).collect();
+    let (success, said) = scene.try_apply(&all);
+    assert!(success, "{said}");
+    for name in &users {
+        scene.wait_ready(&format!("user.fusionkeep.dev/{name}"));
+    }
+    scene.kubectl(&["delete", "users.fusionkeep.dev", "--all", "--wait=false"]);
+    let count = || scene.kubectl(&["get", "users.fusionkeep.dev", "-o", "name"]).lines().count();
+    scene.until("some are held", || {
+        scene.kubectl(&["get", "users.fusionkeep.dev", "-o", "wide"]).contains("DeletionHeld")
+    });
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let held = count();
+    // What came first may have passed, ten at most; the rest is held until a person says the number.
+    assert!((4..=14).contains(&held), "{held}");
+    scene.annotate("fusionauthinstance/default", "fusionkeep.dev/allow-deletes=2");
+    scene.until("two go on", || count() == held - 2);
+    scene.until("the permission is used up", || {
+        scene.get("fusionauthinstance/default")["metadata"]["annotations"]["fusionkeep.dev/allow-deletes"]
+            .is_null()
+    });
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_eq!(count(), held - 2);
+    scene.annotate("fusionauthinstance/default", "fusionkeep.dev/allow-deletes=20");
+    scene.until("all are gone", || count() == 0);
+}
