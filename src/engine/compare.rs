@@ -1,6 +1,6 @@
 //! Compares each object as soon as it has been read, and keeps the verdict instead of the object.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use secrecy::SecretString;
 use uuid::Uuid;
@@ -69,21 +69,15 @@ impl<'a> Comparer<'a> {
 
     /// The verdicts on what the run is about, in the order of the subjects. What it only refers to must be there.
     pub fn into_planned(self) -> Vec<Planned> {
-        let missing = |planned: &Planned| {
-            let outside = planned.references.iter().find(|address| {
-                let context = |subject: &Subject| {
-                    subject.context
-                        && subject.desired.as_ref().is_some_and(|found| found.address == **address)
-                };
-                self.known.subjects.iter().any(context)
-                    && !self.standing.get(address).is_some_and(|standing| standing.live)
-            });
-            outside.cloned()
-        };
-        let has_context = self.known.subjects.iter().any(|subject| subject.context);
-        let missing_of: Vec<Option<Address>> = match has_context {
-            true => self.planned.iter().map(|planned| planned.as_ref().and_then(missing)).collect(),
-            false => Vec::new(),
+        let context: HashSet<&Address> = self
+            .known
+            .subjects
+            .iter()
+            .filter(|subject| subject.context)
+            .filter_map(|subject| subject.desired.as_ref().map(|desired| &desired.address))
+            .collect();
+        let is_missing = |address: &&Address| {
+            context.contains(address) && !self.standing.get(*address).is_some_and(|standing| standing.live)
         };
         let mut planned = self.left_over;
         planned.reserve(self.planned.len());
@@ -92,7 +86,7 @@ impl<'a> Comparer<'a> {
             if self.known.subjects.get(index).is_none_or(|subject| subject.context) {
                 continue;
             }
-            if let Some(Some(address)) = missing_of.get(index) {
+            if let Some(address) = verdict.references.iter().find(is_missing) {
                 verdict.errors.push(outside(&verdict.address, address));
                 verdict.verdict = Verdict::Failed;
             }

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::fusionauth::{self, ErrorKind, ServerVersion};
-use crate::reconcile::{Blame, Outcome, Plan, Problem, Status};
+use crate::reconcile::{Blame, ChangeOutcome, Outcome, Plan, Problem, Status};
 
 use super::journal::JournalError;
 use super::record::RecordError;
@@ -134,6 +134,9 @@ pub fn exit_of_plan(plan: &Plan, detailed: bool) -> Exit {
     }
 }
 
+/// The code of a change that failed because nobody answered.
+pub(super) const UNREACHABLE: &str = "unreachable";
+
 /// The exit of a run that applied.
 pub fn exit_of_outcome(outcome: &Outcome) -> Exit {
     let done = outcome.count(Status::Done);
@@ -142,7 +145,7 @@ pub fn exit_of_outcome(outcome: &Outcome) -> Exit {
         return Exit::Done;
     }
     let failed = outcome.count(Status::Failed);
-    if done > 0 || outcome.interrupted.is_some() && outcome.calls.actual > 0 {
+    if done > 0 {
         // Moved objects alone are what a stale plan is.
         return if failed == 0 && outcome.interrupted.is_none() && outcome.count(Status::Stale) > 0 {
             Exit::Stale
@@ -150,5 +153,13 @@ pub fn exit_of_outcome(outcome: &Outcome) -> Exit {
             Exit::Partly
         };
     }
-    if outcome.count(Status::Stale) > 0 && failed == 0 { Exit::Stale } else { Exit::Error }
+    let unreachable =
+        |change: &ChangeOutcome| change.problem.as_ref().is_some_and(|problem| problem.code == UNREACHABLE);
+    if outcome.count(Status::Stale) > 0 && failed == 0 {
+        Exit::Stale
+    } else if outcome.changes.iter().any(unreachable) {
+        Exit::Unreachable
+    } else {
+        Exit::Error
+    }
 }

@@ -29,7 +29,7 @@ struct WithId {
 /// # Errors
 /// As any read.
 pub async fn look_up(client: &Client, catalogue: &Catalogue, needs: &Needs) -> Result<References, Error> {
-    let (applications, identity_providers, users, entities, types) = tokio::try_join!(
+    let (applications, identity_providers, users, (entities, types_of_entities), types) = tokio::try_join!(
         applications(client, catalogue, needs),
         identity_providers(client, catalogue, needs),
         users(client, needs),
@@ -42,7 +42,7 @@ pub async fn look_up(client: &Client, catalogue: &Catalogue, needs: &Needs) -> R
         },
     )?;
     let entity_types = types.iter().filter_map(|found| uuid(found, "id")).collect();
-    Ok(References { applications, identity_providers, users, entities, entity_types })
+    Ok(References { applications, identity_providers, users, entities, types_of_entities, entity_types })
 }
 
 /// One by its id, or the list for all; the list leaves deactivated applications out, which are asked for then.
@@ -116,10 +116,16 @@ struct EntityHit {
     id: Uuid,
     #[serde(default, rename = "clientId")]
     client_id: Option<String>,
+    #[serde(default, rename = "type")]
+    entity_type: Option<WithId>,
 }
 
-async fn find_entities(client: &Client, needs: &Needs) -> Result<BTreeMap<EntityBy, Vec<Uuid>>, Error> {
+/// Entities by what they were asked for, and their types.
+type FoundEntities = (BTreeMap<EntityBy, Vec<Uuid>>, BTreeMap<Uuid, Uuid>);
+
+async fn find_entities(client: &Client, needs: &Needs) -> Result<FoundEntities, Error> {
     let mut found: BTreeMap<EntityBy, Vec<Uuid>> = BTreeMap::new();
+    let mut types: BTreeMap<Uuid, Uuid> = BTreeMap::new();
     let mut ids: Vec<Uuid> = Vec::new();
     let mut by_client_id = false;
     for by in &needs.entities {
@@ -140,14 +146,15 @@ async fn find_entities(client: &Client, needs: &Needs) -> Result<BTreeMap<Entity
         client.search_entities(&entities::all(), wanted).await?;
     }
     if ids.is_empty() {
-        return Ok(found);
+        return Ok((found, types));
     }
     let keep = |hit: EntityHit| {
+        types.extend(hit.entity_type.map(|found| (hit.id, found.id)));
         let by = [Some(EntityBy::Id(hit.id)), hit.client_id.map(EntityBy::ClientId)];
         for by in by.into_iter().flatten().filter(|by| needs.entities.contains(by)) {
             found.entry(by).or_default().push(hit.id);
         }
     };
     client.entities_by_ids(&ids, keep).await?;
-    Ok(found)
+    Ok((found, types))
 }

@@ -14,6 +14,7 @@ pub mod declarations;
 pub mod doctor;
 pub mod error;
 pub mod facts;
+pub mod grant_permissions;
 pub mod journal;
 pub mod keys;
 pub mod lock;

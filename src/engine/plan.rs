@@ -19,13 +19,14 @@ use super::compare::{Comparer, Counts, Known};
 use super::declarations::Declarations;
 use super::error::Error;
 use super::facts::Looking;
+use super::grant_permissions;
 use super::keys::{RunnerKeys, SecretOf};
 use super::lookup::look_up;
 use super::lower::{Context, lower};
 use super::observe::{Observer, Subject};
 use super::progress::Progress;
 use super::record::{Entries, Loaded, Record};
-use super::references::Needs;
+use super::references::{Needs, References};
 use super::secrets::{SecretResolver, SecretValues, describe};
 use super::select::Selection;
 use super::session::Session;
@@ -130,7 +131,7 @@ impl Planning<'_> {
         let needed = Needs::of(selected.iter().copied(), &declarations);
         let references = look_up(session.client(), &self.catalogue, &needed).await?;
         let mut subjects = Vec::with_capacity(selected.len());
-        let mut problems = Vec::new();
+        let mut problems = self.permissions(&selected, objects, &declarations, &references).await?;
         for object in selected {
             let context = Context { declarations: &declarations, references: &references };
             match lower(object, context) {
@@ -146,11 +147,35 @@ impl Planning<'_> {
                         context,
                     });
                 }
+                // What is left alone need not lead anywhere.
+                Err(_) if object.spec.suspend() => {}
+                // What a tombstone speaks of went with what it refers to; the record may not know yet.
+                Err(found) if object.spec.policy().absent() && only_unresolved(&found) => {
+                    let entry = self.entries().and_then(|entries| entries.by_address(&object.address));
+                    subjects.extend(entry.cloned().map(Subject::recorded));
+                }
                 Err(found) => problems.extend(found),
             }
         }
         subjects.extend(self.no_longer_declared(objects));
         Ok((subjects, problems))
+    }
+
+    /// Permissions that no manifest declares are looked up.
+    async fn permissions(
+        &self,
+        selected: &[&Object],
+        objects: &[Object],
+        declarations: &Declarations,
+        references: &References,
+    ) -> Result<Vec<Problem>, Error> {
+        let grants = grant_permissions::undeclared(selected, objects, declarations, references);
+        if grants.is_empty() {
+            return Ok(Vec::new());
+        }
+        let known = grant_permissions::permissions_of(&self.catalogue.entity_types().await?);
+        let judge = |(object, spec, type_id)| grant_permissions::judge(object, spec, known.get(&type_id));
+        Ok(grants.into_iter().flat_map(judge).collect())
     }
 
     /// What the record holds under the address, else under the one that the object had before.
@@ -350,6 +375,10 @@ impl Planning<'_> {
         debug_assert!(counts.own <= subjects.len() as u64);
         facts
     }
+}
+
+fn only_unresolved(problems: &[Problem]) -> bool {
+    problems.iter().all(|problem| problem.code == "unresolved-reference")
 }
 
 /// The selected objects and, however far, the declared ones that they refer to.

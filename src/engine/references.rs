@@ -177,6 +177,8 @@ pub struct References {
     pub identity_providers: Arc<Vec<Named>>,
     pub users: BTreeMap<UserBy, Uuid>,
     pub entities: BTreeMap<EntityBy, Vec<Uuid>>,
+    /// The types of those entities.
+    pub types_of_entities: BTreeMap<Uuid, Uuid>,
     pub entity_types: BTreeSet<Uuid>,
 }
 

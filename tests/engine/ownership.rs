@@ -164,3 +164,59 @@ async fn everything_an_owner_holds_can_be_destroyed() {
     let owned = runs.entries().await;
     assert_eq!(owned.iter().filter(|entry| entry.counts_as_owned()).count(), 0);
 }
+
+#[tokio::test]
+async fn tombstones_delete_what_is_ours_and_nothing_else() {
+    let world = World::new().await;
+    world.identity_provider("Google Work").await;
+    let runs = OwnerRuns::new(&world);
+    let body = json!({"user": {"username": "dinesh"}});
+    let dinesh = world.request("POST", "/api/user", body).await["user"]["id"].as_str().unwrap().to_owned();
+    let link = |policy: serde_json::Value| {
+        object(
+            Kind::IdentityProviderLink,
+            "link",
+            json!({"identityProvider": {"name": "Google Work"},
+            "user": {"username": "dinesh"}, "identityProviderUserId": "1", "policy": policy}),
+        )
+    };
+    let gone = json!({"ensure": "Absent"});
+    let somebody_elses = user("dinesh", json!({"username": "dinesh", "policy": gone}));
+    runs.converge(&world, &[link(json!({}))]).await;
+    let plan = runs.converge(&world, &[link(gone.clone()), somebody_elses]).await;
+    assert_eq!(plan.summary().delete, 1);
+    assert_eq!(world.get(&format!("/api/user/{dinesh}")).await["user"]["active"], true);
+    runs.converge(&world, &[link(json!({}))]).await;
+    // Who held the link is gone, and the link with them: the tombstone has nothing left to do.
+    world.request("DELETE", &format!("/api/user/{dinesh}?hardDelete=true"), serde_json::Value::Null).await;
+    runs.converge(&world, &[link(gone.clone())]).await;
+    assert_eq!(runs.entries().await.len(), 0);
+    runs.assert_unchanged(&world, &[link(gone)]).await;
+}
+
+#[tokio::test]
+async fn what_is_not_selected_is_never_pruned() {
+    let world = World::new().await;
+    let runs = OwnerRuns::new(&world);
+    let both =
+        [user("richard", json!({"username": "richard"})), user("dinesh", json!({"username": "dinesh"}))];
+    runs.converge(&world, &both).await;
+    let only = |targets: &[usize]| PlanOptions {
+        selection: fusionkeep::engine::select::Selection {
+            targets: targets.iter().map(|index| both[*index].address.clone()).collect(),
+            labels: None,
+        },
+        ..OwnerRuns::options()
+    };
+    let plan = runs.plan(&world, &both[..1], &only(&[0])).await;
+    assert_eq!((plan.changes.len(), plan.withheld.len()), (0, 0));
+    let plan = runs.plan(&world, &both[..1], &only(&[1])).await;
+    assert_eq!(plan.summary().delete, 1, "--prune goes with --target");
+    let labels = fusionkeep::engine::select::Selection {
+        labels: Some("team=a".parse().unwrap()),
+        ..Default::default()
+    };
+    let options = PlanOptions { selection: labels, ..OwnerRuns::options() };
+    let plan = runs.plan(&world, &[], &options).await;
+    assert_eq!(plan.changes, vec![], "and never with labels");
+}

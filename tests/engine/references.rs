@@ -87,6 +87,36 @@ async fn undeclared_people_and_entities_are_looked_up() {
 }
 
 #[tokio::test]
+async fn a_grant_names_permissions_that_its_entitys_type_has() {
+    let world = World::new().await;
+    let made = world
+        .request(
+            "POST",
+            "/api/entity/type",
+            json!({"entityType": {"name": "Company",
+        "permissions": [{"name": "read"}]}}),
+        )
+        .await;
+    let type_id = made["entityType"]["id"].clone();
+    let grant = |permission: &str| {
+        [
+            object(Kind::Entity, "raviga", json!({"type": {"id": type_id}})),
+            user("richard", json!({"username": "richard"})),
+            object(
+                Kind::EntityGrant,
+                "grant",
+                json!({"entity": {"name": "raviga"}, "user": {"name": "richard"},
+                "permissions": [permission]}),
+            ),
+        ]
+    };
+    let plan = world.plan(&grant("reed")).await;
+    assert_eq!(codes(&plan), ["unknown-permission"]);
+    assert_eq!(plan.errors[0].hint.as_deref(), Some("did you mean \"read\"?"));
+    world.converge(&grant("read")).await;
+}
+
+#[tokio::test]
 async fn a_subset_is_planned_with_what_it_refers_to_read_and_left_alone() {
     let world = World::new().await;
     let objects = [

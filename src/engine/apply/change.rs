@@ -8,6 +8,7 @@ use crate::fusionauth::{self, ErrorKind};
 use crate::model::Kind;
 use crate::reconcile::{Action, Call, Change, Key, Live, Problem, Purpose, RecordUpdate, stale};
 
+use super::super::error::UNREACHABLE;
 use super::super::keys::SecretOf;
 use super::super::reread::{Lives, reread_all, reread_one};
 use super::{Apply, Ended, Error, Recheck, Run, send};
@@ -218,6 +219,7 @@ fn malformed(change: &Change, error: &send::Malformed) -> Problem {
 /// A failure as it is told: what FusionAuth said, masked by the client, and what can be done.
 fn told(change: &Change, error: &fusionauth::Error) -> Problem {
     let code = match error.status() {
+        _ if error.is_unreachable() => UNREACHABLE,
         Some(401) => "not-permitted",
         Some(404) => "not-found",
         Some(409) => "conflict",

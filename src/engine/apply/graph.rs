@@ -90,3 +90,53 @@ impl Graph {
         self.ended.get(index).copied().unwrap_or(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Deletion, Kind};
+    use crate::reconcile::{Action, Entry, Key, Reason, RecordUpdate, Risk};
+    use uuid::Uuid;
+
+    fn change(name: &str, depends_on: &[&str]) -> Change {
+        let address = |name: &str| Address::new(Kind::User, "default", name);
+        let key = Key::Id(Uuid::nil());
+        let entry = Entry::new(address(name), key.clone(), Deletion::Delete);
+        Change {
+            address: address(name),
+            action: Action::Create,
+            key,
+            reason: Reason::Missing,
+            risk: Risk::Reversible,
+            risk_notes: vec![],
+            fields: vec![],
+            deletion: None,
+            depends_on: depends_on.iter().map(|name| address(name)).collect(),
+            calls: vec![],
+            fingerprint: None,
+            protected: false,
+            notes: vec![],
+            record: RecordUpdate::Put { entry: Box::new(entry), replaces: None },
+        }
+    }
+
+    #[test]
+    fn a_change_begins_when_all_that_it_needs_is_done() {
+        let mut graph =
+            Graph::new(&[change("a", &[]), change("b", &["a", "c"]), change("c", &["elsewhere"])]);
+        assert_eq!((graph.next(), graph.next(), graph.next()), (Some(0), Some(2), None));
+        graph.done(0);
+        assert_eq!(graph.next(), None);
+        graph.done(2);
+        assert_eq!(graph.next(), Some(1));
+    }
+
+    #[test]
+    fn a_failure_blocks_what_depends_on_it_however_far_and_nothing_else() {
+        let mut graph =
+            Graph::new(&[change("a", &[]), change("b", &["a"]), change("c", &["b"]), change("d", &[])]);
+        assert_eq!(graph.next(), Some(0));
+        assert_eq!(graph.failed(0), [1, 2]);
+        assert_eq!((graph.next(), graph.next()), (Some(3), None));
+    }
+}

@@ -1,14 +1,16 @@
 //! The end of a run: what was written is read again in bulk. FusionAuth has no compare-and-swap: two writes at once
 //! can both answer 200 and one of them is lost (wire notes §1). A lost write is told and repeated once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
+use crate::fusionauth::Error;
 use crate::model::{Deletion, Kind};
 use crate::reconcile::{
-    Action, Call, Change, ChangeOutcome, Live, Problem, Purpose, RecordUpdate, Shown, Status, digest, unmet,
+    Action, Call, Change, ChangeOutcome, Key, Live, Problem, Purpose, RecordUpdate, Shown, Status, digest,
+    unmet,
 };
 
-use super::super::reread::reread_all;
+use super::super::reread::reread;
 use super::Run;
 use super::change::CallError;
 
@@ -54,11 +56,22 @@ impl Run<'_> {
         self.repeat(lost, outcomes).await;
     }
 
-    async fn look(&self, changes: &[(usize, &Change)]) -> Result<Vec<Seen>, crate::fusionauth::Error> {
-        let keys = changes.iter().flat_map(|(_, change)| keys_of(change));
-        let lives = reread_all(&self.client, keys).await?;
-        let live = |change: &Change| lives.get(&(change.kind(), change.key.clone()));
-        Ok(changes.iter().map(|(_, change)| seen(change, live(change))).collect())
+    /// What has become of each change's object; each is judged as its page arrives, and dropped.
+    async fn look(&self, changes: &[(usize, &Change)]) -> Result<Vec<Seen>, Error> {
+        let mut places: HashMap<(Kind, Key), Vec<usize>> = HashMap::new();
+        for (place, (_, change)) in changes.iter().enumerate() {
+            places.entry((change.kind(), change.key.clone())).or_default().push(place);
+        }
+        let mut all: Vec<Seen> = changes.iter().map(|(_, change)| seen(change, None)).collect();
+        let judge = |kind: Kind, live: Live| {
+            for place in places.get(&(kind, live.key.clone())).into_iter().flatten() {
+                if let (Some((_, change)), Some(found)) = (changes.get(*place), all.get_mut(*place)) {
+                    *found = seen(change, Some(&live));
+                }
+            }
+        };
+        reread(&self.client, places.keys().cloned(), judge).await?;
+        Ok(all)
     }
 
     /// The record keeps a digest of the address that waits, so that the next run does not send it again.
@@ -127,10 +140,6 @@ fn lost_problem(change: &Change, paths: &[String]) -> Problem {
     let message = format!("written, but not there when it was read again: {}", paths.join(", "));
     Problem::error("lost-write", message, "something else writes the same object; run again")
         .of(&change.address)
-}
-
-fn keys_of(change: &Change) -> impl Iterator<Item = (Kind, crate::reconcile::Key)> {
-    std::iter::once((change.kind(), change.key.clone()))
 }
 
 fn seen(change: &Change, live: Option<&Live>) -> Seen {

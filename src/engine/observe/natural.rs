@@ -117,7 +117,10 @@ impl<S: Sink> Observer<'_, S> {
     pub(super) async fn users_by_natural_key(&self, absent: &[usize]) -> Result<Hits, Error> {
         let mut wanted: HashMap<SignIn, Vec<usize>> = HashMap::new();
         for (index, desired) in self.declared(absent) {
-            for name in SignIn::of(desired) {
+            // Signing in by phone number came with 1.59 (wire notes §4).
+            let known =
+                |name: &SignIn| !matches!(name, SignIn::PhoneNumber(_)) || self.version.at_least(1, 59);
+            for name in SignIn::of(desired).into_iter().filter(known) {
                 wanted.entry(name).or_default().push(index);
             }
         }
