@@ -122,7 +122,7 @@ async fn ready() -> (World, OwnerRuns) {
     let world = World::new().await;
     world.application("Hooli Chat", &["user"]).await;
     world.identity_provider("Google Work").await;
-    let runs = OwnerRuns::new(&world);
+    let runs = OwnerRuns::new();
     runs.converge(&world, &earliest()).await;
     runs.converge(&world, &before()).await;
     let id = "00000000-0000-4000-8000-00000000000a";

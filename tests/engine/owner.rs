@@ -37,7 +37,7 @@ pub enum Death {
 }
 
 impl OwnerRuns {
-    pub fn new(_world: &World) -> Self {
+    pub fn new() -> Self {
         let holder = Holder { runner: "command".into(), host: "tests".into(), started_at: 0 };
         let key = SecretSlice::from(vec![b'k'; 32]);
         OwnerRuns { record: MemoryRecord::new(holder), keys: RunnerKeys::parse(&key).unwrap() }

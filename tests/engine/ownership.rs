@@ -12,7 +12,7 @@ use super::owner::OwnerRuns;
 #[tokio::test]
 async fn what_we_wrote_and_no_longer_declare_goes_and_what_others_set_stays() {
     let world = World::new().await;
-    let runs = OwnerRuns::new(&world);
+    let runs = OwnerRuns::new();
     let first = [user(
         "richard",
         json!({"username": "richard", "firstName": "Richard", "lastName": "Hendricks",
@@ -35,7 +35,7 @@ async fn what_we_wrote_and_no_longer_declare_goes_and_what_others_set_stays() {
 #[tokio::test]
 async fn what_is_no_longer_declared_waits_for_prune() {
     let world = World::new().await;
-    let runs = OwnerRuns::new(&world);
+    let runs = OwnerRuns::new();
     let both =
         [user("richard", json!({"username": "richard"})), user("dinesh", json!({"username": "dinesh"}))];
     let made = runs.converge(&world, &both).await;
@@ -57,7 +57,7 @@ async fn what_is_no_longer_declared_waits_for_prune() {
 #[tokio::test]
 async fn a_renamed_object_keeps_its_id() {
     let world = World::new().await;
-    let runs = OwnerRuns::new(&world);
+    let runs = OwnerRuns::new();
     let made = runs.converge(&world, &[user("richard", json!({"username": "richard"}))]).await;
     let renamed = Object {
         moved_from: Some(Address::new(Kind::User, "default", "richard")),
@@ -76,7 +76,7 @@ async fn a_renamed_object_keeps_its_id() {
 async fn an_enforced_password_is_sent_when_it_changes_and_never_else() {
     let world = World::new().await;
     world.application("Hooli Chat", &["user"]).await;
-    let runs = OwnerRuns::new(&world);
+    let runs = OwnerRuns::new();
     let with = |variable: &str| {
         [user(
             "richard",
@@ -132,8 +132,8 @@ async fn a_client_secret_that_was_changed_by_hand_is_drift() {
 async fn a_lost_record_is_refused() {
     let world = World::new().await;
     let objects = [user("richard", json!({"username": "richard"}))];
-    OwnerRuns::new(&world).converge(&world, &objects).await;
-    let runs = OwnerRuns::new(&world);
+    OwnerRuns::new().converge(&world, &objects).await;
+    let runs = OwnerRuns::new();
     let loaded = fusionkeep::engine::record::Loaded::default();
     let sources =
         fusionkeep::engine::plan::Sources { record: Some((&loaded, &runs.record)), ..world.sources() };
@@ -144,7 +144,7 @@ async fn a_lost_record_is_refused() {
 #[tokio::test]
 async fn everything_an_owner_holds_can_be_destroyed() {
     let world = World::new().await;
-    let runs = OwnerRuns::new(&world);
+    let runs = OwnerRuns::new();
     let objects = [
         object(Kind::EntityType, "company", json!({"permissions": [{"name": "read"}]})),
         object(Kind::Entity, "raviga", json!({"type": {"name": "company"}})),
@@ -169,7 +169,7 @@ async fn everything_an_owner_holds_can_be_destroyed() {
 async fn tombstones_delete_what_is_ours_and_nothing_else() {
     let world = World::new().await;
     world.identity_provider("Google Work").await;
-    let runs = OwnerRuns::new(&world);
+    let runs = OwnerRuns::new();
     let body = json!({"user": {"username": "dinesh"}});
     let dinesh = world.request("POST", "/api/user", body).await["user"]["id"].as_str().unwrap().to_owned();
     let link = |policy: serde_json::Value| {
@@ -197,7 +197,7 @@ async fn tombstones_delete_what_is_ours_and_nothing_else() {
 #[tokio::test]
 async fn what_is_not_selected_is_never_pruned() {
     let world = World::new().await;
-    let runs = OwnerRuns::new(&world);
+    let runs = OwnerRuns::new();
     let both =
         [user("richard", json!({"username": "richard"})), user("dinesh", json!({"username": "dinesh"}))];
     runs.converge(&world, &both).await;
