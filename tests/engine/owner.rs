@@ -38,7 +38,8 @@ pub enum Death {
 
 impl OwnerRuns {
     pub fn new() -> Self {
-        let holder = Holder { runner: "command".into(), host: "tests".into(), started_at: 0 };
+        let holder =
+            Holder { runner: "command".into(), host: "tests".into(), started_at: 0, expires_at: None };
         let key = SecretSlice::from(vec![b'k'; 32]);
         OwnerRuns { record: MemoryRecord::new(holder), keys: RunnerKeys::parse(&key).unwrap() }
     }

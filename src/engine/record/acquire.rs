@@ -76,7 +76,12 @@ impl Chain {
             // Nobody can hold what cannot be read: its holder would find it gone with the next renewal.
             let now = self.locks.server_now().ok_or(RecordError::NoServerClock)?;
             let quiet = now.saturating_sub(group.last_update) > self.grace().as_millis() as i64;
-            let unknown = Holder { runner: "unknown".into(), host: "unknown host".into(), started_at: 0 };
+            let unknown = Holder {
+                runner: "unknown".into(),
+                host: "unknown host".into(),
+                started_at: 0,
+                expires_at: None,
+            };
             return Ok(if quiet {
                 Ok(Base { number, generation: None, litter: true })
             } else {
@@ -97,6 +102,9 @@ impl Chain {
             ..Loaded::default()
         };
         policy::may_write(&judged, how, &self.context)?;
+        if how.rebuild && generation.trust == Trust::Unsigned && self.context.keys.is_some() {
+            return Ok(Ok(Base { number, generation: None, litter: true }));
+        }
         let litter = held || header.litter;
         Ok(Ok(Base { number, generation: Some(generation), litter }))
     }
@@ -110,7 +118,8 @@ impl Chain {
     /// A header for the generation after `base`, held by a run of this chain's.
     fn header_after(&self, base: &Base, run: Uuid) -> Header {
         let listed = base.generation.as_ref().map(|generation| generation.header.clone());
-        let holder = policy::holder(&self.context);
+        let mut holder = policy::holder(&self.context);
+        holder.expires_at = Some(holder.started_at + TIME_TO_LIVE.as_millis() as i64);
         Header {
             version: RECORD_VERSION,
             owner: self.naming.owner.clone(),
@@ -118,7 +127,6 @@ impl Chain {
             state: LockState::Held,
             run,
             renewal: 0,
-            expires_at: holder.started_at + TIME_TO_LIVE.as_millis() as i64,
             holder,
             succeeded_after: self.grace().as_millis() as u64,
             url: self.context.url.clone(),

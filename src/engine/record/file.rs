@@ -23,7 +23,7 @@ use super::document::{Derivation, Document};
 use super::ledger::Ledger;
 use super::{
     Acquire, Entries, HeldRecord, Holder, Loaded, RECORD_VERSION, Record, RecordContext, RecordError,
-    Revision, Scopes, Trust, policy, seal,
+    Revision, Scopes, policy, seal,
 };
 
 /// The seal's place: a file has no id, and may be moved.
@@ -153,11 +153,15 @@ impl FileRecord {
 
     async fn hold(&self, how: &Acquire) -> Result<Box<dyn HeldRecord>, RecordError> {
         let lock = self.lock(how.wait).await?;
-        let loaded = policy::rebuilt(self.load(), how)?;
+        let loaded = match how.rebuild {
+            true => policy::rebuilt(self.load(), self.context.keys.is_some())?,
+            false => self.load()?,
+        };
         policy::may_write(&loaded, how, &self.context)?;
         let ledger = Ledger::new(loaded.entries.clone());
+        let must_write = how.rebuild || loaded.foreign.is_some();
         let record = FileRecord { path: self.path.clone(), context: self.context.clone() };
-        let state = Mutex::new(State { ledger, revision: loaded.revision.tenant });
+        let state = Mutex::new(State { ledger, revision: loaded.revision.tenant, must_write });
         Ok(Box::new(HeldFileRecord { record, loaded, state, lock: Arc::new(lock) }))
     }
 }
@@ -168,6 +172,7 @@ fn holder_in(path: &Path) -> Holder {
         runner: "unknown".to_owned(),
         host: "unknown host".to_owned(),
         started_at: 0,
+        expires_at: None,
     })
 }
 
@@ -221,6 +226,8 @@ impl WriteGate for FileLock {
 struct State {
     ledger: Ledger,
     revision: u64,
+    /// It is begun anew or changes hands, whether or not entries change.
+    must_write: bool,
 }
 
 struct HeldFileRecord {
@@ -237,13 +244,12 @@ impl HeldFileRecord {
 
     fn write(&self) -> Result<(), RecordError> {
         let mut state = self.state();
-        let must_sign = self.loaded.trust == Trust::Unsigned && self.record.context.keys.is_some();
-        let changed_hands = self.loaded.foreign.is_some() && state.revision == self.loaded.revision.tenant;
-        if state.ledger.dirty.is_empty() && !(must_sign || changed_hands) {
+        if state.ledger.dirty.is_empty() && !state.must_write {
             return Ok(());
         }
         self.record.store(&state.ledger.entries, state.revision + 1)?;
         state.revision += 1;
+        state.must_write = false;
         state.ledger.dirty.clear();
         Ok(())
     }

@@ -70,14 +70,12 @@ pub(super) struct Header {
     pub owner: Owner,
     pub generation: u64,
     pub state: LockState,
+    /// Its expiry is for people: what counts is the group's `lastUpdateInstant`.
     pub holder: Holder,
     /// The run that wrote it: by this a run knows its own after a lost response.
     pub run: Uuid,
     /// Counts renewals, so that each one changes something.
     pub renewal: u64,
-    /// When the lease ends unless it is renewed, in milliseconds by the holder's clock. For people: what counts
-    /// is the group's `lastUpdateInstant`.
-    pub expires_at: i64,
     /// How long after `lastUpdateInstant` it may be succeeded though it is held, in milliseconds.
     pub succeeded_after: u64,
     pub url: String,

@@ -23,7 +23,7 @@ use super::chain::{AT_ONCE, Chain, reading, writing};
 use super::header::{Header, LockState, ShardRef};
 use super::shards::{self, Content, Cut};
 use super::store::Created;
-use super::{RecordError, Trust};
+use super::{Holder, RecordError, Trust};
 
 /// How many ids a shard is tried under, should somebody have taken the first.
 const IDS: usize = 4;
@@ -141,7 +141,7 @@ impl HeldChain {
         let next = Header {
             generation: number,
             renewal: 0,
-            expires_at: expires_at(),
+            holder: extended(&header.holder),
             revision: header.revision + 1,
             entries,
             shards: places,
@@ -240,7 +240,8 @@ impl HeldChain {
     pub async fn renew(&self) -> Result<(), RecordError> {
         let mut header = self.header.lock().await;
         self.permit()?;
-        let renewed = Header { renewal: header.renewal + 1, expires_at: expires_at(), ..header.clone() };
+        let holder = extended(&header.holder);
+        let renewed = Header { renewal: header.renewal + 1, holder, ..header.clone() };
         let sent = self.lease.now();
         self.put(&renewed).await?;
         let in_time = in_time(sent, self.lease.now(), self.chain.locks.longest_request());
@@ -311,6 +312,8 @@ fn lock<T>(mutex: &SyncMutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn expires_at() -> i64 {
-    jiff::Timestamp::now().as_millisecond() + TIME_TO_LIVE.as_millis() as i64
+/// The holder with its lock for a lease from now, by its own clock.
+fn extended(holder: &Holder) -> Holder {
+    let expires_at = jiff::Timestamp::now().as_millisecond() + TIME_TO_LIVE.as_millis() as i64;
+    Holder { expires_at: Some(expires_at), ..holder.clone() }
 }

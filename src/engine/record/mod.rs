@@ -41,6 +41,7 @@ pub use error::RecordError;
 pub use file::FileRecord;
 pub use group::{GroupRecord, Stores};
 pub use memory::MemoryRecord;
+pub use policy::rebuilt;
 pub(crate) use seal::canonical;
 pub use store::{Created, Group, GroupStore};
 
@@ -175,14 +176,21 @@ pub struct Holder {
     pub host: String,
     /// Milliseconds since the epoch, by the holder's clock.
     pub started_at: i64,
+    /// When the lock ends unless it is renewed, likewise; none when it ends with the holder's process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "the runner \"{}\" on {}", self.runner, self.host)?;
-        match jiff::Timestamp::from_millisecond(self.started_at) {
-            Ok(instant) => write!(formatter, ", since {instant:.0}"),
-            Err(_) => Ok(()),
+        let instant = |milliseconds| jiff::Timestamp::from_millisecond(milliseconds).ok();
+        if let Some(since) = instant(self.started_at) {
+            write!(formatter, ", since {since:.0}")?;
+        }
+        match self.expires_at.and_then(instant) {
+            Some(until) => write!(formatter, ", until {until:.0} unless it is renewed"),
+            None => Ok(()),
         }
     }
 }
@@ -194,8 +202,9 @@ pub struct Acquire {
     pub wait: Duration,
     /// `--take-over`: go on although another runner or URL wrote the record.
     pub take_over: bool,
-    /// `adopt`: go on without a record where one was lost, with an empty one where it is damaged or its seal is
-    /// wrong, and sign one that is not signed. Never over a newer version's.
+    /// `adopt`: begin anew where the record is damaged, its seal is wrong, or it is not signed and this run has a
+    /// key. Nothing of such a record is kept: whoever wrote it could have named anybody. Never over a newer
+    /// version's or another key's.
     pub rebuild: bool,
     /// Kinds of which scope will be written. The global kinds have a chain, and so a lock, of their own, which
     /// runs of all tenants share.

@@ -12,6 +12,7 @@ pub(super) fn holder(context: &RecordContext) -> Holder {
         runner: context.runner.id.clone(),
         host: context.runner.host.clone(),
         started_at: jiff::Timestamp::now().as_millisecond(),
+        expires_at: None,
     }
 }
 
@@ -30,10 +31,17 @@ pub(super) fn foreign(context: &RecordContext, runner: &str, url: &str) -> Optio
     (!ours).then(|| Foreign { runner: runner.to_owned(), url: url.to_owned() })
 }
 
-/// What an acquisition starts from: under `rebuild` an empty record where the old one cannot be used.
-pub(super) fn rebuilt(loaded: Result<Loaded, RecordError>, how: &Acquire) -> Result<Loaded, RecordError> {
+/// What `adopt` starts from, where a record was read: nothing, where it cannot be used or not be trusted. An
+/// unsigned one cannot be by a run that has a key, for whoever may write groups could have written it.
+///
+/// # Errors
+/// What not even `adopt` goes over.
+pub fn rebuilt(loaded: Result<Loaded, RecordError>, has_key: bool) -> Result<Loaded, RecordError> {
     match loaded {
-        Err(RecordError::Damaged { .. } | RecordError::WrongSeal) if how.rebuild => Ok(Loaded::default()),
+        Err(RecordError::Damaged { .. } | RecordError::WrongSeal) => Ok(Loaded::default()),
+        Ok(Loaded { trust: Trust::Unsigned, foreign, holder, .. }) if has_key => {
+            Ok(Loaded { foreign, holder, ..Loaded::default() })
+        }
         other => other,
     }
 }
