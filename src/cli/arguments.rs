@@ -11,7 +11,7 @@ use crate::engine::select::LabelSelector;
 use crate::model::{Address, NumberOrPercent};
 
 /// Flags of every command.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct GlobalArguments {
     /// When to use colours; NO_COLOR is honoured
     #[arg(
@@ -59,7 +59,7 @@ pub enum DataFormat {
 }
 
 /// The output flag of commands that report no plan.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct DataOutputArguments {
     /// The form of the result
     #[arg(
@@ -89,7 +89,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// What is read.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Input")]
 pub struct InputArguments {
     /// A manifest, a folder of manifests, or - for standard input; repeatable
@@ -110,7 +110,7 @@ pub struct InputArguments {
 }
 
 /// Where secrets may be read, beside `v1/Secret` documents of the input and `FUSIONKEEP_SECRET_…` variables.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Secrets")]
 pub struct SecretArguments {
     /// Variables that a manifest's fromEnv may name; FUSIONKEEP_SECRET_* always may
@@ -125,7 +125,7 @@ pub struct SecretArguments {
 }
 
 /// Which FusionAuth, as whom.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Target")]
 pub struct TargetArguments {
     /// Use an embedded sandbox, in memory or on a file, instead of a FusionAuth
@@ -180,7 +180,7 @@ pub struct TargetArguments {
 pub const IN_MEMORY: &str = ":memory:";
 
 /// Which of the declared objects a run is about.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Selection")]
 pub struct SelectionArguments {
     /// Only this object; repeatable
@@ -192,7 +192,7 @@ pub struct SelectionArguments {
 }
 
 /// How a plan or a run is reported.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub struct ReportArguments {
     /// The form of the result
@@ -210,7 +210,7 @@ pub struct ReportArguments {
 }
 
 /// Limits that are judged before the first write, and what lifts them.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Guards")]
 pub struct GuardArguments {
     /// Delete what we own and the manifests no longer declare
@@ -234,7 +234,7 @@ pub struct GuardArguments {
 }
 
 /// Where the ownership record is kept.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Record")]
 pub struct RecordArguments {
     /// Keep the record of what we own in this file instead of the target's groups
@@ -243,7 +243,7 @@ pub struct RecordArguments {
 }
 
 /// All that a plan is made from: the flags of every command that plans.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct RunArguments {
     #[command(flatten)]
     pub input: InputArguments,
@@ -264,4 +264,26 @@ pub struct RunArguments {
         default_missing_value = "1000", value_parser = clap::value_parser!(u32).range(1..=100_000),
         help_heading = "Guards")]
     pub bulk_create: Option<u32>,
+}
+
+/// How a plan is carried out: the flags of every command that changes something.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Apply")]
+pub struct ChangeArguments {
+    /// Apply without asking; needed where there is no terminal
+    #[arg(long, env = "FUSIONKEEP_AUTO_APPROVE", value_parser = switch)]
+    pub auto_approve: bool,
+    /// How long to wait for another run to end
+    #[arg(long, value_name = "DURATION", env = "FUSIONKEEP_LOCK_TIMEOUT", default_value = "0s",
+        value_parser = duration)]
+    pub lock_timeout: Duration,
+    /// Go on although the record was last written by another runner or for another URL
+    #[arg(long, env = "FUSIONKEEP_TAKE_OVER", value_parser = switch)]
+    pub take_over: bool,
+    /// Keep what undo needs in this file [default: a new one in the journal folder]
+    #[arg(long, value_name = "FILE", env = "FUSIONKEEP_JOURNAL")]
+    pub journal: Option<PathBuf>,
+    /// The folder of the journals
+    #[arg(long, value_name = "DIR", env = "FUSIONKEEP_JOURNAL_DIR", default_value = ".fusionkeep/journal")]
+    pub journal_dir: PathBuf,
 }

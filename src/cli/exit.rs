@@ -20,6 +20,7 @@ pub fn of_failure(failure: &Failure) -> Exit {
         Failure::Target(error) if error.is_refusal() => Exit::Guard,
         Failure::Manifests(LoadError::Empty { .. }) => Exit::Guard,
         Failure::PruneWithoutKey | Failure::NoTerminal | Failure::NotApproved => Exit::Guard,
+        Failure::SavedPlan(error) if error.is_refusal() => Exit::Guard,
         Failure::RecordMoved => Exit::Stale,
         Failure::Engine(error) => error.exit(),
         Failure::Output(_)
@@ -27,6 +28,7 @@ pub fn of_failure(failure: &Failure) -> Exit {
         | Failure::Manifests(LoadError::Invalid(_))
         | Failure::Instance(_)
         | Failure::Target(_)
+        | Failure::SavedPlan(_)
         | Failure::NoApiKey
         | Failure::Answer(_)
         | Failure::RunnerKey(_)

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::engine;
 use crate::engine::keys::{MAKE_A_KEY, ParseKeyError};
+use crate::engine::saved::SavedPlanError;
 use crate::engine::secrets::SecretError;
 use crate::manifest::{Diagnostic, LoadError};
 use crate::model::Place;
@@ -58,6 +59,8 @@ pub enum Failure {
     /// Another run wrote the record while a person was asked.
     #[error("another run has written the record since the plan was made")]
     RecordMoved,
+    #[error(transparent)]
+    SavedPlan(#[from] SavedPlanError),
     #[error("{0}")]
     RunnerKey(#[from] ParseKeyError),
     /// One of our own keys, where an instance says that it is.
@@ -94,6 +97,7 @@ impl Failure {
             Failure::Answer(_) => "answer",
             Failure::NotApproved => "not-approved",
             Failure::RecordMoved => "stale-plan",
+            Failure::SavedPlan(_) => "saved-plan",
             Failure::RunnerKey(_) => "runner-key",
             Failure::Secret { .. } => "secret",
             Failure::Engine(error) => engine_code(error),
@@ -123,6 +127,7 @@ impl Failure {
             Failure::NoTerminal => Some("--auto-approve applies without asking".to_owned()),
             Failure::RecordMoved => Some("plan again".to_owned()),
             Failure::Answer(_) | Failure::NotApproved => None,
+            Failure::SavedPlan(error) => Some(error.hint().to_owned()),
             Failure::RunnerKey(error) => Some(error.hint().to_owned()),
             Failure::Secret { source, .. } => source.hint(),
             Failure::Engine(error) => error.hint(),

@@ -5,6 +5,7 @@
 
 mod apply;
 mod arguments;
+mod carry_out;
 mod completion;
 mod connect;
 #[cfg(feature = "operator")]

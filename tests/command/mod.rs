@@ -18,6 +18,8 @@ pub fn fusionkeep(arguments: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
+    // Journals of tests do not pile up in the crate's folder.
+    command.env("FUSIONKEEP_JOURNAL_DIR", std::env::temp_dir().join("fusionkeep-tests"));
     command.args(arguments).current_dir(root()).stdin(Stdio::null());
     command
 }
@@ -58,6 +60,7 @@ macro_rules! assert_run {
         settings.add_filter(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[ID]");
         settings.add_filter(r"127\.0\.0\.1:\d+", "127.0.0.1:[PORT]");
         settings.add_filter(r"\d{4}-\d{2}-\d{2}T[0-9:.]+Z", "[TIME]");
+        settings.add_filter(r"journal: \S+", "journal: [FILE]");
         settings.add_filter(r"/[^\s:]*/\.tmp[A-Za-z0-9]+", "[DIR]");
         // Of several that failed, the first to do so is named.
         settings.add_filter(r"\S+ failed, which it depends on", "[ONE] failed, which it depends on");

@@ -1,0 +1,210 @@
+//! What every command that changes something does with its plan: shows it, asks, applies it under the record's
+//! lock, tells what became of it.
+
+use std::io::{BufRead, IsTerminal};
+use std::path::PathBuf;
+
+use crate::engine;
+use crate::engine::apply::{Apply, Recheck, load_secrets};
+use crate::engine::cancel::Cancel;
+use crate::engine::error::{exit_of_outcome, exit_of_plan};
+use crate::engine::journal::Journal;
+use crate::engine::record::{Acquire, HeldRecord, Scopes};
+use crate::engine::saved::SavedPlan;
+use crate::engine::secrets::SecretValues;
+use crate::reconcile::{Outcome, Plan, Problem};
+use crate::report::{ProblemView, View, run_text, text};
+
+use super::arguments::{ChangeArguments, Format};
+use super::exit::Exit;
+use super::failure::Failure;
+use super::output;
+use super::pipeline::{Bar, Run};
+use super::signals::Signals;
+
+/// How a plan is carried out.
+pub struct CarryOut<'a> {
+    pub run: &'a Run,
+    pub format: Format,
+    pub change: &'a ChangeArguments,
+    /// `adopt`: a record that is lost, damaged or not signed is made anew.
+    pub rebuild: bool,
+    /// The plan was made by an earlier process.
+    pub saved: Option<&'a SavedPlan>,
+}
+
+impl CarryOut<'_> {
+    /// Shows the plan, asks, applies it and tells what became of it.
+    pub async fn plan(&self, plan: &Plan) -> Result<Exit, Failure> {
+        let (run, format) = (self.run, self.format);
+        let mut view = View::of_plan(plan, run.audience);
+        let loaded = match plan.errors.is_empty() {
+            true => load_secrets(plan, &run.secrets).await,
+            false => Ok(SecretValues::default()),
+        };
+        let secrets = loaded.unwrap_or_else(|problems| {
+            view.errors.extend(problems.iter().map(ProblemView::from));
+            SecretValues::default()
+        });
+        if format == Format::Text || !view.errors.is_empty() || plan.changes.is_empty() {
+            output::report(&view, format)?;
+            output::tell_problems(&view);
+        }
+        if !view.errors.is_empty() {
+            let exit = exit_of_plan(plan, false);
+            return Ok(if exit == Exit::Done { Exit::Error } else { exit });
+        }
+        if let Some(saved) = self.saved {
+            refuse_moved_secrets(saved, &secrets, run)?;
+        }
+        if plan.changes.is_empty() && plan.records.is_empty() && !self.rebuild {
+            return Ok(Exit::Done);
+        }
+        let asks = !self.change.auto_approve && !plan.changes.is_empty();
+        if asks {
+            if format != Format::Text {
+                output::tell(&text(&view));
+            }
+            confirm("Apply these changes?")?;
+        }
+        let outcome = self.apply(plan, &secrets, asks).await?;
+        if !plan.changes.is_empty() {
+            self.tell(plan, &outcome)?;
+        }
+        Ok(exit_of_outcome(&outcome))
+    }
+
+    fn tell(&self, plan: &Plan, outcome: &Outcome) -> Result<(), Failure> {
+        let view = View::of_run(plan, outcome, self.run.audience);
+        if self.format == Format::Text {
+            output::result(&run_text(&view))?;
+            // The plan's own problems were told with the plan.
+            output::tell_problems(&view.since_plan(plan));
+        } else {
+            output::report(&view, self.format)?;
+            output::tell_problems(&view);
+        }
+        Ok(())
+    }
+
+    /// Applies under the record's lock, and lets it go whatever happened.
+    async fn apply(&self, plan: &Plan, secrets: &SecretValues, asked: bool) -> Result<Outcome, Failure> {
+        let how = Acquire {
+            wait: self.change.lock_timeout,
+            take_over: self.change.take_over,
+            rebuild: self.rebuild,
+            scopes: if self.rebuild { Scopes::ALL } else { scopes(plan) },
+        };
+        let held = self.run.record.acquire(&how).await.map_err(engine::error::Error::from)?;
+        let outcome = self.under_lock(plan, secrets, asked, held.as_ref()).await;
+        let closed = held.close().await;
+        let mut outcome = outcome?;
+        if let Err(error) = closed {
+            outcome.warnings.push(Problem::error(
+                "record-not-closed",
+                format!("the lock was not let go, and will expire: {error}"),
+                error.hint().unwrap_or_default(),
+            ));
+        }
+        Ok(outcome)
+    }
+
+    async fn under_lock(
+        &self,
+        plan: &Plan,
+        secrets: &SecretValues,
+        asked: bool,
+        held: &dyn HeldRecord,
+    ) -> Result<Outcome, Failure> {
+        let run = self.run;
+        // A saved plan is held against the live objects instead: its record may have moved on for others.
+        if self.saved.is_none() && held.loaded().revision != run.loaded.revision {
+            return Err(Failure::RecordMoved);
+        }
+        let cancel = Cancel::default();
+        let bar = Bar(run.progress.clone());
+        let journal = self.journal(plan);
+        let apply = Apply {
+            plan,
+            session: &run.session,
+            secrets,
+            record: Some(held),
+            keys: run.keys.as_deref(),
+            progress: &bar,
+            cancel: &cancel,
+            recheck: match (self.saved, asked) {
+                (Some(_), _) => Recheck::BeforeEach,
+                // A person takes time to answer.
+                (None, true) => Recheck::Before,
+                (None, false) => Recheck::Never,
+            },
+            parallelism: run.parallelism,
+            journal: journal.as_deref(),
+        };
+        let mut signals = Signals::listen().map_err(Failure::Runtime)?;
+        let watched = cancel.clone();
+        let watch = tokio::spawn(async move {
+            let signal = signals.next().await;
+            output::tell(&format!("{signal}: finishing the writes under way; once more ends at once\n"));
+            watched.cancel(signal);
+            signals.next().await;
+            std::process::exit(i32::from(Exit::Partly.code()));
+        });
+        let outcome = apply.run().await;
+        watch.abort();
+        run.progress.end();
+        let outcome = outcome?;
+        if let Some(journal) = journal.filter(|path| path.exists()) {
+            output::tell(&format!("journal: {}\n", journal.display()));
+        }
+        Ok(outcome)
+    }
+
+    /// Where the run's journal goes; none when there is nothing to undo.
+    fn journal(&self, plan: &Plan) -> Option<PathBuf> {
+        if plan.changes.is_empty() {
+            return None;
+        }
+        let given = self.change.journal.clone().filter(|path| !path.as_os_str().is_empty());
+        Some(given.unwrap_or_else(|| {
+            let session = &self.run.session;
+            let now = jiff::Timestamp::now().as_millisecond();
+            let journal = Journal::new(session.target().clone(), session.owner().clone(), now, Vec::new());
+            self.change.journal_dir.join(journal.file_name())
+        }))
+    }
+}
+
+/// A secret that is another one than when the plan was made would not be what was shown.
+fn refuse_moved_secrets(saved: &SavedPlan, secrets: &SecretValues, run: &Run) -> Result<(), Failure> {
+    let moved = saved.moved_secrets(secrets, run.keys.as_deref());
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let problem = |(address, field): (crate::model::Address, String)| {
+        let message = format!("the secret for \"{field}\" is another one than when the plan was made");
+        Problem::error("secret-moved", message, "make a new plan").of(&address)
+    };
+    Err(engine::error::Error::Stale(moved.into_iter().map(problem).collect()).into())
+}
+
+/// Asks a person.
+pub fn confirm(question: &str) -> Result<(), Failure> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Err(Failure::NoTerminal);
+    }
+    output::tell(&format!("\n{question} Only \"yes\" does: "));
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer).map_err(Failure::Answer)?;
+    if answer.trim() == "yes" { Ok(()) } else { Err(Failure::NotApproved) }
+}
+
+/// The scopes of the record that the plan writes.
+fn scopes(plan: &Plan) -> Scopes {
+    // What only the record learns may be of any kind.
+    match plan.records.is_empty() {
+        true => Scopes::of(plan.changes.iter().map(|change| &change.address)),
+        false => Scopes::ALL,
+    }
+}
