@@ -9,7 +9,7 @@ use super::arguments::{ChangeArguments, RunArguments};
 use super::carry_out::CarryOut;
 use super::exit::Exit;
 use super::failure::Failure;
-use super::pipeline::{self, Run};
+use super::pipeline::{self, Needs, Run};
 
 /// Make the changes that plan shows
 ///
@@ -30,7 +30,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         match &arguments.plan {
             Some(path) => saved_plan(arguments, path).await,
             None => {
-                let run = pipeline::prepare(&arguments.run).await?;
+                let run = pipeline::prepare(&arguments.run, Needs::default()).await?;
                 let plan = run.plan().await?;
                 carry_out(arguments, &run, None).plan(&plan).await
             }
@@ -39,23 +39,17 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
 }
 
 fn carry_out<'a>(arguments: &'a Arguments, run: &'a Run, saved: Option<&'a SavedPlan>) -> CarryOut<'a> {
-    CarryOut {
-        run,
-        format: arguments.run.report.format,
-        change: &arguments.change,
-        rebuild: false,
-        saved,
-    }
+    CarryOut { run, format: arguments.run.report.format, change: &arguments.change, rebuild: false, saved }
 }
 
 async fn saved_plan(arguments: &Arguments, path: &Path) -> Result<Exit, Failure> {
     // Without keys first: only where it belongs is taken from it, which the run then holds it to.
     let unverified = saved::read(path, None)?;
     let mut run = arguments.run.clone();
-    run.input.allow_empty = true;
-    run.target.owner.get_or_insert_with(|| unverified.plan.owner.as_str().to_owned());
-    run.target.tenant_id.get_or_insert_with(|| unverified.plan.target.tenant_id.to_string());
-    let run = pipeline::prepare(&run).await?;
+    let target = &mut run.connect.target;
+    target.owner.get_or_insert_with(|| unverified.plan.owner.as_str().to_owned());
+    target.tenant_id.get_or_insert_with(|| unverified.plan.target.tenant_id.to_string());
+    let run = pipeline::prepare(&run, Needs::without_manifests()).await?;
     let mut saved = saved::read(path, run.keys.as_deref())?;
     if saved.authenticity == Authenticity::NotAuthenticated {
         saved.plan.warnings.push(Problem::error(

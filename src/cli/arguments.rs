@@ -242,9 +242,9 @@ pub struct RecordArguments {
     pub record: Option<PathBuf>,
 }
 
-/// All that a plan is made from: the flags of every command that plans.
+/// The flags of every command that talks to a target.
 #[derive(Clone, Debug, clap::Args)]
-pub struct RunArguments {
+pub struct ConnectArguments {
     #[command(flatten)]
     pub input: InputArguments,
     #[command(flatten)]
@@ -252,11 +252,18 @@ pub struct RunArguments {
     #[command(flatten)]
     pub secrets: SecretArguments,
     #[command(flatten)]
+    pub record: RecordArguments,
+}
+
+/// All that a plan is made from: the flags of every command that plans.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RunArguments {
+    #[command(flatten)]
+    pub connect: ConnectArguments,
+    #[command(flatten)]
     pub selection: SelectionArguments,
     #[command(flatten)]
     pub guards: GuardArguments,
-    #[command(flatten)]
-    pub record: RecordArguments,
     #[command(flatten)]
     pub report: ReportArguments,
     /// Create new users through import, this many at a time: no webhooks, no e-mails [default: 1000 when given]

@@ -19,7 +19,7 @@ pub fn of_failure(failure: &Failure) -> Exit {
     match failure {
         Failure::Target(error) if error.is_refusal() => Exit::Guard,
         Failure::Manifests(LoadError::Empty { .. }) => Exit::Guard,
-        Failure::PruneWithoutKey | Failure::NoTerminal | Failure::NotApproved => Exit::Guard,
+        Failure::NeedsRunnerKey(_) | Failure::NoTerminal | Failure::NotApproved => Exit::Guard,
         Failure::SavedPlan(error) if error.is_refusal() => Exit::Guard,
         Failure::RecordMoved => Exit::Stale,
         Failure::Engine(error) => error.exit(),

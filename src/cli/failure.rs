@@ -48,8 +48,8 @@ pub enum Failure {
     Target(#[from] TargetError),
     #[error("there is no API key")]
     NoApiKey,
-    #[error("--prune needs a runner key: whoever may write groups could else add a person to the record")]
-    PruneWithoutKey,
+    #[error("{0} needs a runner key: whoever may write groups could else add a person to the record")]
+    NeedsRunnerKey(&'static str),
     #[error("there is no terminal to ask at")]
     NoTerminal,
     #[error("the answer cannot be read: {0}")]
@@ -92,7 +92,7 @@ impl Failure {
             Failure::Instance(diagnostic) => diagnostic.code,
             Failure::Target(error) => error.code(),
             Failure::NoApiKey => "no-api-key",
-            Failure::PruneWithoutKey => "prune-without-key",
+            Failure::NeedsRunnerKey(_) => "needs-runner-key",
             Failure::NoTerminal => "no-terminal",
             Failure::Answer(_) => "answer",
             Failure::NotApproved => "not-approved",
@@ -123,7 +123,7 @@ impl Failure {
                 "set FUSIONKEEP_API_KEY or give --api-key-file; it is no argument, for those show in the process list"
                     .to_owned(),
             ),
-            Failure::PruneWithoutKey => Some(MAKE_A_KEY.to_owned()),
+            Failure::NeedsRunnerKey(_) => Some(MAKE_A_KEY.to_owned()),
             Failure::NoTerminal => Some("--auto-approve applies without asking".to_owned()),
             Failure::RecordMoved => Some("plan again".to_owned()),
             Failure::Answer(_) | Failure::NotApproved => None,

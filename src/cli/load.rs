@@ -7,8 +7,11 @@ use super::failure::Failure;
 use super::output;
 
 /// Reads all manifests; warnings go to stderr.
-pub fn input(arguments: &InputArguments) -> Result<Input, Failure> {
-    let options = LoadOptions { recursive: arguments.recursive, allow_empty: arguments.allow_empty };
+///
+/// `may_be_empty` is for commands that can do without manifests.
+pub fn input(arguments: &InputArguments, may_be_empty: bool) -> Result<Input, Failure> {
+    let options =
+        LoadOptions { recursive: arguments.recursive, allow_empty: may_be_empty || arguments.allow_empty };
     let paths: Vec<_> =
         arguments.filenames.iter().filter(|path| !path.as_os_str().is_empty()).cloned().collect();
     let input = load(&paths, &options)?;

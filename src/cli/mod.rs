@@ -3,6 +3,7 @@
 //! stdout holds the result alone, stderr everything else. Exit statuses are decided in `exit`, errors are typed
 //! in `failure`, flags that several commands share stand in `arguments`.
 
+mod adopt;
 mod apply;
 mod arguments;
 mod carry_out;
@@ -10,9 +11,11 @@ mod completion;
 mod connect;
 #[cfg(feature = "operator")]
 mod crds;
+mod destroy;
 mod exit;
 mod explain;
 mod failure;
+mod list;
 mod load;
 mod logging;
 #[cfg(feature = "operator")]
@@ -24,6 +27,7 @@ mod sandbox;
 mod schema;
 mod signals;
 mod target;
+mod unlock;
 mod validate;
 mod version;
 
@@ -56,6 +60,11 @@ enum Command {
     Plan(Box<plan::Arguments>),
     Apply(Box<apply::Arguments>),
     Validate(validate::Arguments),
+    List(Box<list::Arguments>),
+    Show(Box<list::ShowArguments>),
+    Adopt(Box<adopt::Arguments>),
+    Destroy(Box<destroy::Arguments>),
+    Unlock(Box<unlock::Arguments>),
     Schema(schema::Arguments),
     Explain(explain::Arguments),
     Sandbox(sandbox::Arguments),
@@ -73,6 +82,11 @@ impl Command {
             Command::Plan(arguments) => plan::run(arguments),
             Command::Apply(arguments) => apply::run(arguments),
             Command::Validate(arguments) => validate::run(arguments),
+            Command::List(arguments) => list::run(arguments),
+            Command::Show(arguments) => list::show(arguments),
+            Command::Adopt(arguments) => adopt::run(arguments),
+            Command::Destroy(arguments) => destroy::run(arguments),
+            Command::Unlock(arguments) => unlock::run(arguments),
             Command::Schema(arguments) => schema::run(arguments),
             Command::Explain(arguments) => explain::run(arguments),
             Command::Sandbox(arguments) => sandbox::run(arguments),
@@ -90,8 +104,13 @@ impl Command {
         match self {
             Command::Plan(arguments) => arguments.run.report.format,
             Command::Apply(arguments) => arguments.run.report.format,
+            Command::Adopt(arguments) => arguments.run.report.format,
+            Command::Destroy(arguments) => arguments.run.report.format,
             Command::Validate(arguments) => arguments.format,
-            Command::Schema(_)
+            Command::List(_)
+            | Command::Show(_)
+            | Command::Unlock(_)
+            | Command::Schema(_)
             | Command::Explain(_)
             | Command::Sandbox(_)
             | Command::Completion(_)

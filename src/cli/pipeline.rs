@@ -15,7 +15,7 @@ use crate::reconcile::{Limits, Plan, Problem};
 use crate::report::{Audience, Progress};
 use crate::sandbox;
 
-use super::arguments::{GuardArguments, RunArguments};
+use super::arguments::{ConnectArguments, GuardArguments, RunArguments, SelectionArguments};
 use super::connect::{Connected, connect};
 use super::failure::Failure;
 use super::target::choose;
@@ -43,9 +43,49 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)
 }
 
+/// What a command needs besides a target.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Needs {
+    /// It runs without manifests; those that are given serve instances and secrets.
+    pub no_objects: bool,
+    /// It makes a record anew that cannot be read.
+    pub rebuilds: bool,
+    /// It is refused without a runner key, under this name.
+    pub runner_key: Option<&'static str>,
+}
+
+impl Needs {
+    /// Of a command that can do without manifests.
+    pub fn without_manifests() -> Self {
+        Needs { no_objects: true, ..Needs::default() }
+    }
+}
+
+/// From arguments to a run that is ready to plan.
+pub async fn prepare(arguments: &RunArguments, needs: Needs) -> Result<Run, Failure> {
+    let prune = arguments.guards.prune;
+    let needs = Needs { runner_key: needs.runner_key.or(prune.then_some("--prune")), ..needs };
+    if prune && arguments.selection.selector.is_some() {
+        return Err(Failure::Argument {
+            message: "--prune does not go with -l: the record holds no labels".to_owned(),
+            hint: Some("narrow it with --target KIND/NAME".to_owned()),
+        });
+    }
+    let mut run = connected(&arguments.connect, needs).await?;
+    run.audience = Audience { personal: arguments.report.show_personal };
+    run.options = PlanOptions {
+        selection: selection(&arguments.selection),
+        prune,
+        import_batch: arguments.bulk_create,
+        limits: limits(&arguments.guards, std::mem::take(&mut run.options.limits.instance)),
+        ..PlanOptions::default()
+    };
+    Ok(run)
+}
+
 /// From arguments to a target that has answered and a record that has been read.
-pub async fn prepare(arguments: &RunArguments) -> Result<Run, Failure> {
-    let mut input = load::input(&arguments.input)?;
+pub async fn connected(arguments: &ConnectArguments, needs: Needs) -> Result<Run, Failure> {
+    let mut input = load::input(&arguments.input, needs.no_objects)?;
     let chosen = crate::manifest::target::choose(&mut input, &target::instance_choice(&arguments.target))
         .map_err(Failure::Instance)?;
     if chosen.others > 0 {
@@ -57,21 +97,23 @@ pub async fn prepare(arguments: &RunArguments) -> Result<Run, Failure> {
     let documents = std::mem::take(&mut input.secrets);
     let Connected { connection, keys, secrets, sandbox } =
         connect(&choice, &arguments.target, &arguments.secrets, documents, &progress).await?;
-    if arguments.guards.prune && keys.is_none() {
-        return Err(Failure::PruneWithoutKey);
+    if let (Some(what), None) = (needs.runner_key, &keys) {
+        return Err(Failure::NeedsRunnerKey(what));
     }
     let session = Session::connect(&connection).await?;
-    let context = RecordContext {
-        owner: session.owner().clone(),
-        tenant_id: session.tenant_id(),
-        url: session.target().url.clone(),
-        runner: Runner::command(),
-        keys: keys.clone(),
+    let record = record(arguments, &session, keys.clone()).await?;
+    let loaded = match record.read().await {
+        Ok(loaded) => loaded,
+        Err(error) if needs.rebuilds && error.can_be_rebuilt() => {
+            output::tell(&format!("{error}; it is made anew from the manifests\n"));
+            Loaded::default()
+        }
+        Err(error) => return Err(engine::error::Error::from(error).into()),
     };
-    let record = record(arguments, &session, context).await?;
-    let loaded = record.read().await.map_err(engine::error::Error::from)?;
+    let mut options = PlanOptions::default();
+    options.limits.instance = choice.guards;
     Ok(Run {
-        options: options(arguments, choice.guards)?,
+        options,
         objects: input.objects,
         session,
         record,
@@ -79,17 +121,24 @@ pub async fn prepare(arguments: &RunArguments) -> Result<Run, Failure> {
         keys,
         secrets,
         progress,
-        audience: Audience { personal: arguments.report.show_personal },
+        audience: Audience::default(),
         parallelism: usize::from(arguments.target.parallelism),
         _sandbox: sandbox,
     })
 }
 
 async fn record(
-    arguments: &RunArguments,
+    arguments: &ConnectArguments,
     session: &Session,
-    context: RecordContext,
+    keys: Option<Arc<RunnerKeys>>,
 ) -> Result<Box<dyn Record>, Failure> {
+    let context = RecordContext {
+        owner: session.owner().clone(),
+        tenant_id: session.tenant_id(),
+        url: session.target().url.clone(),
+        runner: Runner::command(),
+        keys,
+    };
     match arguments.record.record.as_deref().filter(|path| !path.as_os_str().is_empty()) {
         Some(path) => Ok(Box::new(FileRecord::new(path, context))),
         None => {
@@ -99,25 +148,9 @@ async fn record(
     }
 }
 
-fn options(arguments: &RunArguments, instance: Guards) -> Result<PlanOptions, Failure> {
-    let selection = Selection {
-        targets: arguments.selection.targets.iter().cloned().collect(),
-        labels: arguments.selection.selector.clone(),
-    };
-    let prune = arguments.guards.prune;
-    if prune && selection.labels.is_some() {
-        return Err(Failure::Argument {
-            message: "--prune does not go with -l: the record holds no labels".to_owned(),
-            hint: Some("narrow it with --target KIND/NAME".to_owned()),
-        });
-    }
-    Ok(PlanOptions {
-        selection,
-        prune,
-        import_batch: arguments.bulk_create,
-        limits: limits(&arguments.guards, instance),
-        ..PlanOptions::default()
-    })
+/// Which objects the arguments select.
+pub fn selection(arguments: &SelectionArguments) -> Selection {
+    Selection { targets: arguments.targets.iter().cloned().collect(), labels: arguments.selector.clone() }
 }
 
 fn limits(arguments: &GuardArguments, instance: Guards) -> Limits {

@@ -12,7 +12,7 @@ use super::arguments::{RunArguments, switch};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output;
-use super::pipeline::{self, Run};
+use super::pipeline::{self, Needs, Run};
 
 /// Show what apply would change
 #[derive(Debug, clap::Args)]
@@ -29,7 +29,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     pipeline::runtime()?.block_on(async {
-        let run = pipeline::prepare(&arguments.run).await?;
+        let run = pipeline::prepare(&arguments.run, Needs::default()).await?;
         let plan = run.plan().await?;
         if let Some(path) = arguments.out.as_deref().filter(|path| !path.as_os_str().is_empty()) {
             save(&run, &plan, path).await?;

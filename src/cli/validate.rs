@@ -29,7 +29,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
-    let input = load::input(&arguments.input)?;
+    let input = load::input(&arguments.input, false)?;
     match arguments.format {
         Format::Text => output::result(&summary(&input))?,
         format => {

@@ -61,8 +61,9 @@ pub fn run_text(view: &View) -> String {
 pub fn problems(problems: &[ProblemView], word: &str, style: Ansi) -> String {
     let mut out = Out(String::new());
     for problem in problems {
-        let about =
-            problem.address.as_ref().map(|address| format!("{}: ", one_line(address))).unwrap_or_default();
+        // Unless the message begins with it anyway.
+        let address = problem.address.as_ref().filter(|address| !problem.message.starts_with(*address));
+        let about = address.map(|address| format!("{}: ", one_line(address))).unwrap_or_default();
         out.line(&format!(
             "{style}{word}[{}]{style:#}: {about}{}",
             problem.code,

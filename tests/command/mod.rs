@@ -2,6 +2,8 @@
 
 mod basics;
 mod key;
+mod lifecycle;
+mod place;
 mod report;
 mod runs;
 mod sandbox;

@@ -1,83 +1,12 @@
 //! Whole runs of `validate`, `plan` and `apply` against embedded sandboxes: the main job, the formats, the exit
 //! statuses.
 
-use std::path::{Path, PathBuf};
-use std::process::Output;
-
-use serde_json::Value;
+use std::path::Path;
 
 use crate::assert_run;
+use crate::command::place::{KICKSTART, Place, report};
 use crate::command::sandbox::serve;
 use crate::command::{fusionkeep, root, run, shown, stderr, stdout};
-
-const QUICKSTART: [&str; 2] = ["-f", "examples/quickstart"];
-const KICKSTART: &str = "--sandbox-kickstart=examples/quickstart.kickstart.json";
-
-/// A folder with a store in it.
-struct Place {
-    directory: tempfile::TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        Place { directory: tempfile::tempdir().unwrap() }
-    }
-
-    fn sandbox(&self) -> String {
-        format!("--sandbox={}", self.path("sandbox.db").display())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn write(&self, name: &str, content: &str) -> String {
-        std::fs::write(self.path(name), content).unwrap();
-        self.path(name).display().to_string()
-    }
-
-    /// With the quickstart applied.
-    fn applied() -> Self {
-        let place = Place::new();
-        let output = place.quickstart("apply", &["--auto-approve"]);
-        assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
-        place
-    }
-
-    fn quickstart(&self, command: &str, more: &[&str]) -> Output {
-        let sandbox = self.sandbox();
-        run(&[&[command], &QUICKSTART[..], &[&sandbox, KICKSTART], more].concat())
-    }
-
-    /// The quickstart with something replaced in one of its files.
-    fn edited(&self, file: &str, from: &str, to: &str) -> String {
-        let folder = self.path("quickstart");
-        std::fs::create_dir_all(&folder).unwrap();
-        for entry in std::fs::read_dir(root().join("examples/quickstart")).unwrap() {
-            let source = entry.unwrap().path();
-            let target = folder.join(source.file_name().unwrap());
-            if !target.exists() {
-                std::fs::copy(&source, target).unwrap();
-            }
-        }
-        let path = folder.join(file);
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.contains(from), "{from}");
-        std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
-        folder.display().to_string()
-    }
-}
-
-/// A report that fits its schema.
-fn report(output: &Output) -> Value {
-    let report: Value =
-        serde_json::from_str(&stdout(output)).unwrap_or_else(|error| panic!("{error}: {}", shown(output)));
-    let schema = std::fs::read_to_string(root().join("schemas/report.json")).unwrap();
-    let validator = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
-    let errors: Vec<String> = validator.iter_errors(&report).map(|error| error.to_string()).collect();
-    assert!(errors.is_empty(), "{errors:?}\n{report:#}");
-    report
-}
 
 #[test]
 fn the_main_job() {

@@ -1,7 +1,9 @@
 //! `fusionkeep sandbox` as a process.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
 
 use crate::command::fusionkeep;
 
@@ -20,6 +22,35 @@ impl Served {
             .filter_map(|word| word.split_once('='))
             .map(|(name, value)| (name.into(), value.into()))
             .collect()
+    }
+
+    /// Waits until it has answered such a request.
+    pub fn wait_for(&self, method: &str, route: &str) {
+        for _ in 0..600 {
+            let counts = self.request_counts();
+            let requests = counts["requests"].as_array().unwrap();
+            let fits =
+                |one: &Value| one["method"] == method && one["route"].as_str().unwrap().starts_with(route);
+            if requests.iter().any(fits) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        panic!("no {method} {route} within 30 s");
+    }
+
+    fn request_counts(&self) -> Value {
+        let address = self.url.trim_start_matches("http://");
+        let (_, key) = self.variables().into_iter().find(|(name, _)| name == "FUSIONKEEP_API_KEY").unwrap();
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let request = format!(
+            "GET /_sandbox/requests HTTP/1.1\r\nHost: {address}\r\nAuthorization: {key}\r\n\
+             Connection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
     }
 }
 

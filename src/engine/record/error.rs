@@ -94,6 +94,11 @@ impl RecordError {
         Some(hint.to_owned())
     }
 
+    /// Whether `adopt` can make a new record instead.
+    pub fn can_be_rebuilt(&self) -> bool {
+        matches!(self, RecordError::Lost { .. } | RecordError::Damaged { .. } | RecordError::WrongSeal)
+    }
+
     /// Whether this is a refusal (exit status 3) rather than a failure.
     pub fn is_refusal(&self) -> bool {
         !matches!(
