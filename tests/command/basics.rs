@@ -65,7 +65,12 @@ fn every_flag_has_an_environment_variable() {
             let long = argument.get_long().unwrap();
             let prefix = if command.get_name() == "sandbox" { "FUSIONKEEP_SANDBOX_" } else { "FUSIONKEEP_" };
             let variable = argument.get_env().and_then(|name| name.to_str()).unwrap_or_default();
-            let expected = format!("{prefix}{}", long.to_uppercase().replace('-', "_"));
+            // What a pod is told of itself has Kubernetes' usual names.
+            let expected = match long {
+                "own-namespace" => "POD_NAMESPACE".to_owned(),
+                "pod" => "POD_NAME".to_owned(),
+                _ => format!("{prefix}{}", long.to_uppercase().replace('-', "_")),
+            };
             assert_eq!(variable, expected, "{} --{long}", command.get_name());
         }
     }
