@@ -227,6 +227,8 @@ impl Reader<'_> {
                 for item in list {
                     if item.entries().is_some() {
                         self.mapping(item, kind, faults, content);
+                    } else if self.batch.findings.len() >= MOST_DIAGNOSTICS {
+                        self.batch.more_findings += 1;
                     } else if !matches!(item.view(), View::Invalid) {
                         let message =
                             format!("an item of a List is a mapping, but this is {}", item.kind_name());

@@ -195,7 +195,7 @@ fn metadata_is_kubernetes() {
         "{ name: a, uid: x, resourceVersion: '1', generation: 1, creationTimestamp: 2024-01-01T00:00:00Z, managedFields: [], selfLink: x, finalizers: [a], ownerReferences: [] }",
         "{ name: a, annotations: { fusionkeep.dev/moved-from: b } }",
         "{ name: a, annotations: { fusionkeep.dev/moved-from: team-a/b } }",
-        "{ name: a, annotations: { fusionkeep.dev/allow-deletes: '3', kubectl.kubernetes.io/last-applied-configuration: '{}' } }",
+        "{ name: a, annotations: { fusionkeep.dev/allow-deletes: '3', fusionkeep.dev/reconcile: now, fusionkeep.dev/take-over: 'true', kubectl.kubernetes.io/last-applied-configuration: '{}' } }",
     ] {
         let text = with(good);
         assert!(load_text(&text).is_ok(), "{text}{:#?}", diagnostics(&text));
