@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::config::Error;
-use super::faults::Faults;
 use super::kickstart::{Kickstart, Report};
 use super::server::Server;
 use super::store::{Object, State, StoreError, Table, Transaction};
@@ -164,7 +163,7 @@ pub fn reset(server: &Server) -> Result<Option<Report>, Error> {
     server.clock.reset();
     server.journal.clear_requests();
     server.journal.clear_messages();
-    server.faults.take_rules(Faults::open(server.origin.faults.as_deref(), 0)?);
+    server.faults.reload(server.origin.faults.as_deref())?;
     fill(server)
 }
 

@@ -183,10 +183,12 @@ impl Faults {
             (rules.seed.unwrap_or(self.seed), active);
     }
 
-    /// Takes over another's rules; all counts begin anew.
-    pub fn take_rules(&self, other: Self) {
-        let rules = other.active.into_inner().unwrap_or_else(PoisonError::into_inner).1;
-        *self.active.write().unwrap_or_else(PoisonError::into_inner) = (self.seed, rules);
+    /// Puts the rules of the start in place again; all counts begin anew.
+    pub fn reload(&self, path: Option<&Path>) -> Result<(), Error> {
+        let fresh = Self::open(path, self.seed)?;
+        let rules = fresh.active.into_inner().unwrap_or_else(PoisonError::into_inner);
+        *self.active.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        Ok(())
     }
 
     /// The rules with how often each matched and struck.

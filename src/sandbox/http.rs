@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::reply::Reply;
 use super::server::{Answer, Request, Server, Wire};
@@ -24,25 +25,34 @@ use super::server::{Answer, Request, Server, Wire};
 /// A larger request is a mistake; an import of 100,000 users has some 50 MiB.
 const MAX_BODY: usize = 512 * 1024 * 1024;
 
-/// Accepts connections until told to stop.
+/// How long exchanges under way may take to end once the sandbox is told to stop.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Accepts connections until told to stop; then lets exchanges under way end.
 pub async fn serve(listener: TcpListener, server: Arc<Server>, mut stop: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
     loop {
+        while connections.try_join_next().is_some() {}
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stop.changed() => return,
+            _ = stop.changed() => break,
         };
         match accepted {
             Ok((stream, _)) => {
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY cannot be set");
                 }
-                tokio::spawn(connection(stream, Arc::clone(&server), stop.clone()));
+                connections.spawn(connection(stream, Arc::clone(&server), stop.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             }
         }
+    }
+    let all_ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, all_ended).await.is_err() {
+        tracing::debug!("connections were cut off at the end");
     }
 }
 

@@ -142,8 +142,7 @@ impl Sandbox {
                         Err(error) => tracing::error!(%error, "the sandbox cannot listen"),
                     }
                 });
-                // Exchanges under way get a moment to end.
-                runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+                runtime.shutdown_background();
             })
             .map_err(Error::Threads)?;
         Ok(Running { addr: bound, server, notices, stop, thread: Some(thread) })

@@ -194,6 +194,14 @@ mod tests {
     }
 
     #[test]
+    fn the_environment_is_read() {
+        let it = interpolator();
+        assert_eq!(it.text("#{ENV.PATH}").unwrap(), std::env::var("PATH").unwrap());
+        assert_eq!(it.text("#{ENV.FUSIONKEEP_NOT_SET}").unwrap(), "#{ENV.FUSIONKEEP_NOT_SET}");
+        assert_eq!(it.take_unknown().len(), 1);
+    }
+
+    #[test]
     fn a_backslash_escapes() {
         let it = interpolator();
         assert_eq!(it.text(r"\#{name} \@{x} \&{y}").unwrap(), "#{name} @{x} &{y}");
