@@ -128,7 +128,9 @@ impl Resource {
 
     /// The status, or an empty one where there is none or it is not ours to understand.
     pub fn status<T: DeserializeOwned + Default>(&self) -> T {
-        serde_json::from_str(&self.status).unwrap_or_default()
+        // An array would fill a struct's fields in order.
+        let fields: Option<serde_json::Map<String, Value>> = serde_json::from_str(&self.status).ok();
+        fields.and_then(|fields| serde_json::from_value(Value::Object(fields)).ok()).unwrap_or_default()
     }
 
     /// The spec as JSON; null when there is none.
