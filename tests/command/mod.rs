@@ -2,6 +2,7 @@
 
 mod basics;
 mod key;
+mod kickstart;
 mod lifecycle;
 mod place;
 mod report;

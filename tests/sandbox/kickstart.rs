@@ -204,6 +204,7 @@ fn the_objects_of_public_files_are_taken() {
             "lambdaConfiguration": {"accessTokenPopulateId": "#{lambda}"},
             "oauthConfiguration": {"requireRegistration": "true", "enabledGrants": ["authorization_code"]}}})),
         post("/api/application/#{app}/scope/#{UUID()}", json!({"scope": {"name": "read", "required": true}})),
+        post("/api/application/#{app}/scope", json!({"name": "accounts.read", "required": false})),
         post("/api/consent/#{consent}", json!({"consent": {"name": "C", "defaultMinimumAgeForSelfConsent": 13}})),
         post("/api/user/#{child}", json!({"user": {"email": "child@x.io", "birthDate": "2015-01-18", "password": "password"}})),
         post("/api/user/#{parent}", json!({"user": {"email": "parent@x.io", "birthDate": "1976-05-30", "password": "password"}})),
