@@ -34,6 +34,9 @@ pub struct Arguments {
     /// Work only while holding the Lease that all replicas share
     #[arg(long, env = "FUSIONKEEP_LEADER_ELECT", value_parser = switch)]
     leader_elect: bool,
+    /// The Lease, shared by the replicas of one release
+    #[arg(long, value_name = "NAME", env = "FUSIONKEEP_LEASE_NAME", default_value = "fusionkeep")]
+    lease_name: String,
     /// How long a standby waits after the leader's last renewal
     #[arg(long, value_name = "DURATION", env = "FUSIONKEEP_LEASE_DURATION", default_value = "30s",
         value_parser = duration)]
@@ -95,6 +98,7 @@ impl Arguments {
             allowed_urls: self.allowed_urls.clone(),
             metrics_address: self.metrics_address,
             election: self.leader_elect.then_some(times),
+            lease_name: self.lease_name.clone(),
             namespace: set(&self.own_namespace)
                 .or_else(own_namespace)
                 .unwrap_or_else(|| "default".to_owned()),

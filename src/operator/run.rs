@@ -36,9 +36,6 @@ use super::wake::{On, Wakes};
 use super::writer::Writer;
 use super::{instances, objects};
 
-/// The Lease that replicas of one operator share.
-const LEASE: &str = "fusionkeep";
-
 /// Why the operator ended, or did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
@@ -104,7 +101,7 @@ pub async fn run(settings: Settings) -> Result<(), OperatorError> {
     let process = format!("{}_{}", settings.pod, uuid::Uuid::new_v4());
     let mut lease = settings.election.map(|times| {
         let api: Api<LeaseObject> = Api::namespaced(client.clone(), &settings.namespace);
-        Lease::new(api, LEASE, process.clone(), times)
+        Lease::new(api, &settings.lease_name, process.clone(), times)
     });
     if let Some(lease) = &mut lease {
         tracing::info!("waiting for the lease");

@@ -17,6 +17,8 @@ pub struct Settings {
     pub metrics_address: SocketAddr,
     /// None: no election, for a single replica.
     pub election: Option<Times>,
+    /// The Lease that the replicas of one release share.
+    pub lease_name: String,
     /// The operator's own namespace: its lease, and the Secrets of ClusterFusionAuthInstances.
     pub namespace: String,
     /// This replica, in events and in the lock.

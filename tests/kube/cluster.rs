@@ -7,9 +7,14 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::assets;
 
 const TOKEN: &str = "admintoken";
+/// Who did what, of service accounts alone: the operators of the tests.
+const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived, ResponseStarted]\nrules:\n- \
+                            level: Metadata\n  userGroups: ['system:serviceaccounts']\n- level: None\n";
 
 pub struct Cluster {
     folder: tempfile::TempDir,
@@ -95,6 +100,7 @@ impl Cluster {
         assert!(made.status.success(), "openssl makes its public half");
         std::fs::write(self.path("tokens.csv"), format!("{TOKEN},admin,admin-uid,\"system:masters\"\n"))
             .unwrap();
+        std::fs::write(self.path("audit.yaml"), AUDIT_POLICY).unwrap();
         std::fs::write(self.kubeconfig(), self.kubeconfig_for(TOKEN)).unwrap();
     }
 
@@ -151,6 +157,8 @@ impl Cluster {
             format!("--token-auth-file={}", self.path("tokens.csv").display()),
             "--authorization-mode=RBAC".to_owned(),
             "--allow-privileged=true".to_owned(),
+            format!("--audit-policy-file={}", self.path("audit.yaml").display()),
+            format!("--audit-log-path={}", self.path("audit.log").display()),
         ];
         self.children.lock().unwrap().apiserver = Some(self.spawn("kube-apiserver", &arguments));
         self.wait_until("the API server is ready", Duration::from_secs(60), || {
@@ -188,6 +196,12 @@ impl Cluster {
             tails.push_str(&format!("== {name}\n{}\n", lines[lines.len().saturating_sub(12)..].join("\n")));
             tails
         })
+    }
+
+    /// Requests of service accounts to the API server, one event of `audit.k8s.io` each. Of a watch its end.
+    pub fn audit(&self) -> Vec<Value> {
+        let log = std::fs::read_to_string(self.path("audit.log")).unwrap_or_default();
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     fn kubectl_command(&self, arguments: &[&str]) -> Command {

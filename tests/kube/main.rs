@@ -14,6 +14,7 @@ mod crds;
 mod harness;
 mod kinds;
 mod leader;
+mod rights;
 mod safety;
 mod scene;
 mod steady;
@@ -53,7 +54,9 @@ fn main() -> ExitCode {
     }
     // Not all of these hold yet, and some depend on the machine's speed: asked for by name of the variable.
     let asked = std::env::var_os("FUSIONKEEP_KUBE_TESTS").is_some_and(|value| value == "all");
-    for (name, test) in [kinds::TESTS, safety::TESTS, steady::TESTS, leader::TESTS, chart::TESTS].concat() {
+    for (name, test) in
+        [kinds::TESTS, safety::TESTS, steady::TESTS, leader::TESTS, chart::TESTS, rights::TESTS].concat()
+    {
         trials.push(trial(name, present && asked, test));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);

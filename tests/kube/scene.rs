@@ -61,7 +61,7 @@ pub struct Scene<'c> {
     pub cluster: &'c Cluster,
     pub namespace: String,
     /// Where the operator's account, rights and lease are.
-    home: String,
+    pub home: String,
     pub api: Api,
     kubeconfig: PathBuf,
     folder: tempfile::TempDir,
@@ -70,15 +70,22 @@ pub struct Scene<'c> {
 impl<'c> Scene<'c> {
     /// Without an operator yet.
     pub fn new(cluster: &'c Cluster, name: &str) -> Self {
-        Self::with_home(cluster, name, false)
+        Self::with_values(cluster, name, false, &one_namespace)
     }
 
     /// With the operator's account in a namespace of its own, and rights in all of them.
     pub fn apart(cluster: &'c Cluster, name: &str) -> Self {
-        Self::with_home(cluster, name, true)
+        Self::with_values(cluster, name, true, &|_| "scope.allNamespaces=true".to_owned())
     }
 
-    fn with_home(cluster: &'c Cluster, name: &str, apart: bool) -> Self {
+    /// With the rights that values of the chart give, which come from the namespace's name. `apart`: with the operator's
+    /// account in a namespace of its own.
+    pub fn with_values(
+        cluster: &'c Cluster,
+        name: &str,
+        apart: bool,
+        values: &dyn Fn(&str) -> String,
+    ) -> Self {
         crate::crds::install(cluster);
         let namespace = format!("{name}-{}", &uuid::Uuid::new_v4().simple().to_string()[..6]);
         cluster.kubectl(&["create", "namespace", &namespace]);
@@ -94,9 +101,7 @@ impl<'c> Scene<'c> {
             "--namespace",
             &home,
             "--set",
-            &format!("crds.install=false,scope.allNamespaces={apart}"),
-            "--set",
-            &format!("scope.namespaces={{{namespace}}}"),
+            &format!("crds.install=false,{}", values(&namespace)),
         ]);
         let (success, said) = cluster.kubectl_with(&["apply", "-f", "-"], &rendered);
         assert!(success, "{said}");
@@ -121,12 +126,18 @@ impl<'c> Scene<'c> {
 
     /// Starts an operator as the chart's service account.
     pub fn operator(&self, arguments: &[&str]) -> Operator {
+        self.operator_of_all(&[&["--namespace", &self.namespace], arguments].concat())
+    }
+
+    /// As `operator`, for every namespace.
+    pub fn operator_of_all(&self, arguments: &[&str]) -> Operator {
         let log = self.folder.path().join(format!("operator-{}.log", uuid::Uuid::new_v4().simple()));
         let file = std::fs::File::create(&log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_fusionkeep"))
             .arg("operator")
-            .args(["--namespace", &self.namespace, "--metrics-address", "127.0.0.1:0"])
+            .args(["--metrics-address", "127.0.0.1:0"])
             .args(["--allowed-urls", &self.api.running.url()])
+            .args(["--lease-name", &format!("{}-fusionkeep", self.namespace)])
             .args(arguments)
             .env("KUBECONFIG", &self.kubeconfig)
             .env("POD_NAMESPACE", &self.home)
@@ -262,6 +273,10 @@ impl<'c> Scene<'c> {
     pub fn events(&self) -> String {
         self.kubectl(&["get", "events", "-o", "jsonpath={range .items[*]}{.reason} {.regarding.name}{.involvedObject.name} {.note}{.message}{\"\\n\"}{end}"])
     }
+}
+
+fn one_namespace(namespace: &str) -> String {
+    format!("scope.allNamespaces=false,scope.namespaces={{{namespace}}}")
 }
 
 /// A manifest with a spec in YAML's flow form.

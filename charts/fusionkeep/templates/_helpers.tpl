@@ -22,7 +22,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "fusionkeep.namespacedRules" -}}
 - apiGroups: [fusionkeep.dev]
   resources: [entitytypes, lambdas, users, entities, entitygrants, identityproviderlinks, fusionauthinstances]
-  verbs: [get, list, watch, patch]
+  # Finalizers, and annotations that have done their work.
+  verbs: [list, watch, patch]
 - apiGroups: [fusionkeep.dev]
   resources:
     - entitytypes/status
@@ -35,7 +36,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   verbs: [patch]
 - apiGroups: [fusionkeep.dev]
   resources: [planapprovals]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [""]
   resources: [secrets]
   verbs: {{ if .Values.secrets.watch }}[get, list, watch]{{ else }}[get]{{ end }}

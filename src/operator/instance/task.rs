@@ -233,6 +233,8 @@ impl Task {
             self.wake_turned_away();
             self.wakes.instance(&self.key);
         }
+        // A permission that nothing needed must not stand there until something does.
+        self.tell_used();
     }
 
     fn heed_annotations(&mut self) {
