@@ -213,9 +213,6 @@ pub struct ReportArguments {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Guards")]
 pub struct GuardArguments {
-    /// Delete what we own and the manifests no longer declare
-    #[arg(long, env = "FUSIONKEEP_PRUNE", value_parser = switch)]
-    pub prune: bool,
     /// The most deletions, a number or a percentage of what is owned [default: over 10 and over 20%]
     #[arg(long, value_name = "N|P%", env = "FUSIONKEEP_MAX_DELETES")]
     pub max_deletes: Option<NumberOrPercent>,
@@ -266,6 +263,9 @@ pub struct RunArguments {
     pub guards: GuardArguments,
     #[command(flatten)]
     pub report: ReportArguments,
+    /// Delete what we own and the manifests no longer declare
+    #[arg(long, env = "FUSIONKEEP_PRUNE", value_parser = switch, help_heading = "Guards")]
+    pub prune: bool,
     /// Create new users through import, this many at a time: no webhooks, no e-mails [default: 1000 when given]
     #[arg(long, value_name = "N", env = "FUSIONKEEP_BULK_CREATE", num_args = 0..=1, require_equals = true,
         default_missing_value = "1000", value_parser = clap::value_parser!(u32).range(1..=100_000),

@@ -27,6 +27,7 @@ mod sandbox;
 mod schema;
 mod signals;
 mod target;
+mod undo;
 mod unlock;
 mod validate;
 mod version;
@@ -64,6 +65,7 @@ enum Command {
     Show(Box<list::ShowArguments>),
     Adopt(Box<adopt::Arguments>),
     Destroy(Box<destroy::Arguments>),
+    Undo(Box<undo::Arguments>),
     Unlock(Box<unlock::Arguments>),
     Schema(schema::Arguments),
     Explain(explain::Arguments),
@@ -86,6 +88,7 @@ impl Command {
             Command::Show(arguments) => list::show(arguments),
             Command::Adopt(arguments) => adopt::run(arguments),
             Command::Destroy(arguments) => destroy::run(arguments),
+            Command::Undo(arguments) => undo::run(arguments),
             Command::Unlock(arguments) => unlock::run(arguments),
             Command::Schema(arguments) => schema::run(arguments),
             Command::Explain(arguments) => explain::run(arguments),
@@ -106,6 +109,7 @@ impl Command {
             Command::Apply(arguments) => arguments.run.report.format,
             Command::Adopt(arguments) => arguments.run.report.format,
             Command::Destroy(arguments) => arguments.run.report.format,
+            Command::Undo(arguments) => arguments.report.format,
             Command::Validate(arguments) => arguments.format,
             Command::List(_)
             | Command::Show(_)

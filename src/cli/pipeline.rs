@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::engine::journal::Journal;
 use crate::engine::keys::RunnerKeys;
 use crate::engine::plan::{PlanOptions, Sources};
 use crate::engine::record::{FileRecord, GroupRecord, Loaded, Record, RecordContext, Runner, Trust};
+use crate::engine::saved::Authenticity;
 use crate::engine::secrets::CommandSecrets;
 use crate::engine::select::Selection;
 use crate::engine::session::Session;
@@ -63,7 +65,7 @@ impl Needs {
 
 /// From arguments to a run that is ready to plan.
 pub async fn prepare(arguments: &RunArguments, needs: Needs) -> Result<Run, Failure> {
-    let prune = arguments.guards.prune;
+    let prune = arguments.prune;
     let needs = Needs { runner_key: needs.runner_key.or(prune.then_some("--prune")), ..needs };
     if prune && arguments.selection.selector.is_some() {
         return Err(Failure::Argument {
@@ -153,7 +155,7 @@ pub fn selection(arguments: &SelectionArguments) -> Selection {
     Selection { targets: arguments.targets.iter().cloned().collect(), labels: arguments.selector.clone() }
 }
 
-fn limits(arguments: &GuardArguments, instance: Guards) -> Limits {
+pub fn limits(arguments: &GuardArguments, instance: Guards) -> Limits {
     Limits {
         max_deletes: arguments.max_deletes,
         max_changed_users: arguments.max_changed_users,
@@ -168,20 +170,34 @@ impl Run {
     /// Plans, with what is to be said of keys and record.
     pub async fn plan(&self) -> Result<Plan, Failure> {
         let bar = Bar(self.progress.clone());
-        let sources = Sources {
+        let sources = self.sources(&bar);
+        let plan = engine::plan::plan(sources, &self.objects, &self.options).await;
+        self.progress.end();
+        Ok(self.with_record_warnings(plan?))
+    }
+
+    /// Plans the inverse of a run.
+    pub async fn undo(&self, journal: &Journal, authenticity: Authenticity) -> Result<Plan, Failure> {
+        let bar = Bar(self.progress.clone());
+        let plan = engine::undo::plan(self.sources(&bar), journal, authenticity, &self.options).await?;
+        Ok(self.with_record_warnings(plan))
+    }
+
+    fn sources<'a>(&'a self, bar: &'a Bar) -> Sources<'a> {
+        Sources {
             session: &self.session,
             record: Some((&self.loaded, self.record.as_ref())),
             keys: self.keys.as_deref(),
             secrets: &self.secrets,
-            progress: &bar,
-        };
-        let plan = engine::plan::plan(sources, &self.objects, &self.options).await;
-        self.progress.end();
-        let mut plan = plan?;
+            progress: bar,
+        }
+    }
+
+    fn with_record_warnings(&self, mut plan: Plan) -> Plan {
         let mut warnings = record_warnings(&self.loaded, self.keys.as_deref());
         warnings.append(&mut plan.warnings);
         plan.warnings = warnings;
-        Ok(plan)
+        plan
     }
 }
 

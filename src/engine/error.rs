@@ -60,8 +60,8 @@ pub enum Error {
     /// Live objects moved since the plan was made.
     #[error("the plan is stale: {} changed since it was made", .0.len())]
     Stale(Vec<Problem>),
-    /// Before-images cannot be kept, so nothing was written.
-    #[error("the journal cannot be written: {0}")]
+    /// Before-images cannot be kept, so nothing was written; or a journal cannot be used to undo its run.
+    #[error("{0}")]
     Journal(#[from] JournalError),
     /// The record or the lock refuses or fails.
     #[error("{0}")]
@@ -105,6 +105,7 @@ impl Error {
             },
             Error::PlanHasErrors(Blame::Guard) => Exit::Guard,
             Error::Stale(_) => Exit::Stale,
+            Error::Journal(error) if error.is_refusal() => Exit::Guard,
             Error::Record(error) => match error.api_error() {
                 _ if error.is_refusal() => Exit::Guard,
                 Some(error) if error.is_unreachable() => Exit::Unreachable,

@@ -2,6 +2,9 @@
 //!
 //! It is written whole before the first write and again at the run's end, so that a crash leaves all
 //! before-images. It may hold personal values and says so; secrets never. The inverse plan is the core's.
+//!
+//! It is sealed as a saved plan is: under a runner key by a MAC, and then one that is altered or not signed is
+//! refused; without a key by a checksum, which shows damage and proves nothing of who wrote it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +15,10 @@ use serde_json::Value;
 use crate::model::{FieldRule, Fields, Kind, Owner, Sensitivity, row};
 use crate::reconcile::{Change, Entry, Key, Live, Outcome, Status, Target};
 
+use super::keys::{KeyId, Mac, Purpose, RunnerKeys, Verification};
 use super::private_file;
+use super::record::{canonical, checksum};
+use super::saved::Authenticity;
 
 /// The version of the journal's JSON. A journal of another version is refused with its number.
 pub const JOURNAL_VERSION: u64 = 1;
@@ -21,17 +27,32 @@ const FORMAT: &str = "fusionkeep-journal";
 const NOTE: &str = "holds personal data as it was before the run; no secrets";
 const SUFFIX: &str = ".journal.json";
 
-/// Why a journal cannot be written or read. No message quotes what stands in it.
+const SEAL: &str = "seal";
+const CHECKSUM: &str = "sha256.";
+
+/// Why a journal cannot be written, read or used. No message quotes what stands in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JournalError {
-    #[error("{path}: {error}")]
-    File { path: String, error: String },
+    #[error("cannot write the journal {path}: {error}")]
+    NotWritten { path: String, error: String },
+    #[error("cannot read the journal {path}: {error}")]
+    NotRead { path: String, error: String },
     #[error("{path} is no journal")]
     NotAJournal { path: String },
-    #[error("{path} is cut off")]
+    #[error("the journal {path} is cut off")]
     CutOff { path: String },
-    #[error("{path} has version {found}; this fusionkeep reads version {JOURNAL_VERSION}")]
+    #[error("the journal {path} has version {found}; this fusionkeep reads version {JOURNAL_VERSION}")]
     Version { path: String, found: u64 },
+    #[error("the journal {path} was altered after it was written")]
+    Altered { path: String },
+    #[error("the journal {path} is not signed, and this run has a runner key")]
+    NotSigned { path: String },
+    #[error("the journal {path} is signed with the key {key_id}, which this run does not have")]
+    OtherKey { path: String, key_id: KeyId },
+    #[error(
+        "the journal is of another run than this could undo: it was written for {journal}, and this is {here}"
+    )]
+    OtherTarget { journal: String, here: String },
     #[error("there is no journal of owner \"{owner}\" in {folder}")]
     None { owner: Owner, folder: String },
 }
@@ -40,14 +61,35 @@ impl JournalError {
     /// The next step.
     pub fn hint(&self) -> &'static str {
         match self {
-            JournalError::File { .. } => {
+            JournalError::NotWritten { .. } => {
                 "check the path, its permissions and the free space; --journal FILE names another"
             }
-            JournalError::NotAJournal { .. } | JournalError::CutOff { .. } | JournalError::None { .. } => {
+            JournalError::NotRead { .. } => "check the path and its permissions",
+            JournalError::NotAJournal { .. } | JournalError::None { .. } => {
                 "give the path that `fusionkeep apply` printed"
             }
+            JournalError::CutOff { .. } | JournalError::Altered { .. } => {
+                "nothing of it can be trusted; declare what is to be again, and apply"
+            }
             JournalError::Version { .. } => "undo with the fusionkeep that wrote it",
+            JournalError::NotSigned { .. } => {
+                "it was written without a key, and could be anybody's; undo where no key is given if it is yours"
+            }
+            JournalError::OtherKey { .. } => {
+                "give the runner key of the run that wrote it, as FUSIONKEEP_KEY"
+            }
+            JournalError::OtherTarget { .. } => {
+                "name that target and owner with --url, --tenant-id and --owner, or give another journal"
+            }
         }
+    }
+
+    /// Whether this is a refusal (exit status 3) rather than a failure to read or write.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(
+            self,
+            JournalError::NotWritten { .. } | JournalError::NotRead { .. } | JournalError::None { .. }
+        )
     }
 }
 
@@ -151,42 +193,54 @@ impl Journal {
         format!("{}-{}{milliseconds:03}Z{SUFFIX}", self.owner, instant.strftime("%Y%m%dT%H%M%S"))
     }
 
-    /// Writes it: mode 0600, whole or not at all. The folder is made when it is not there.
+    /// Writes it, sealed: mode 0600, whole or not at all. The folder is made when it is not there.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn write(&self, path: &Path) -> Result<(), JournalError> {
-        let failed = |error: String| JournalError::File { path: path.display().to_string(), error };
+    pub fn write(&self, path: &Path, keys: Option<&RunnerKeys>) -> Result<(), JournalError> {
+        let failed = |error: String| JournalError::NotWritten { path: path.display().to_string(), error };
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
         }
-        let mut bytes = serde_json::to_vec(self).map_err(|error| failed(error.to_string()))?;
+        let mut file = serde_json::to_value(self).map_err(|error| failed(error.to_string()))?;
+        let text = canonical(&file);
+        let mac = keys.and_then(|keys| keys.sign(Purpose::Journal, text.as_bytes()));
+        let seal = mac.map_or_else(|| format!("{CHECKSUM}{}", checksum(&text)), |mac| mac.to_string());
+        if let Some(fields) = file.as_object_mut() {
+            fields.insert(SEAL.to_owned(), Value::String(seal));
+        }
+        let mut bytes = serde_json::to_vec(&file).map_err(|error| failed(error.to_string()))?;
         bytes.push(b'\n');
         private_file::write(path, &bytes).map_err(|error| failed(error.to_string()))
     }
 
-    /// Reads one back.
+    /// Reads one back and judges its seal. Without keys it is not known who wrote it.
     ///
     /// # Errors
-    /// It cannot be read, or is no journal of this version.
-    pub fn read(path: &Path) -> Result<Self, JournalError> {
+    /// It cannot be read, is no journal of this version, or is not what a runner with these keys wrote.
+    pub fn read(path: &Path, keys: Option<&RunnerKeys>) -> Result<(Self, Authenticity), JournalError> {
         let place = || path.display().to_string();
+        let not_a_journal = || JournalError::NotAJournal { path: place() };
         let bytes = std::fs::read(path)
-            .map_err(|error| JournalError::File { path: place(), error: error.to_string() })?;
-        let value: Value = serde_json::from_slice(&bytes).map_err(|error| match error.is_eof() {
+            .map_err(|error| JournalError::NotRead { path: place(), error: error.to_string() })?;
+        let mut value: Value = serde_json::from_slice(&bytes).map_err(|error| match error.is_eof() {
             true => JournalError::CutOff { path: place() },
-            false => JournalError::NotAJournal { path: place() },
+            false => not_a_journal(),
         })?;
         if value.get("format").and_then(Value::as_str) != Some(FORMAT) {
-            return Err(JournalError::NotAJournal { path: place() });
+            return Err(not_a_journal());
         }
         match value.get("version").and_then(Value::as_u64) {
             Some(JOURNAL_VERSION) => {}
             Some(found) => return Err(JournalError::Version { path: place(), found }),
-            None => return Err(JournalError::NotAJournal { path: place() }),
+            None => return Err(not_a_journal()),
         }
+        let seal = value.as_object_mut().and_then(|fields| fields.remove(SEAL));
+        let seal = seal.as_ref().and_then(Value::as_str).ok_or(JournalError::Altered { path: place() })?;
+        let authenticity = judge(seal, &canonical(&value), keys, &place())?;
         // serde's message can quote values, so it is not passed on.
-        serde_json::from_value(value).map_err(|_| JournalError::NotAJournal { path: place() })
+        let journal = serde_json::from_value(value).map_err(|_| not_a_journal())?;
+        Ok((journal, authenticity))
     }
 
     /// The path of an owner's latest journal in a folder.
@@ -199,7 +253,7 @@ impl Journal {
             Ok(listed) => listed,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(none()),
             Err(error) => {
-                return Err(JournalError::File {
+                return Err(JournalError::NotRead {
                     path: folder.display().to_string(),
                     error: error.to_string(),
                 });
@@ -215,5 +269,100 @@ impl Journal {
             Some((of_owner(file.file_name().to_str()?)?, file.path()))
         });
         journals.max().map(|(_, path)| path).ok_or_else(none)
+    }
+}
+
+/// What the seal of a journal's canonical text says.
+fn judge(
+    seal: &str,
+    text: &str,
+    keys: Option<&RunnerKeys>,
+    path: &str,
+) -> Result<Authenticity, JournalError> {
+    let path = || path.to_owned();
+    if let Some(sum) = seal.strip_prefix(CHECKSUM) {
+        return match keys {
+            _ if sum != checksum(text) => Err(JournalError::Altered { path: path() }),
+            Some(_) => Err(JournalError::NotSigned { path: path() }),
+            None => Ok(Authenticity::NotAuthenticated),
+        };
+    }
+    let mac: Mac = seal.parse().map_err(|_| JournalError::Altered { path: path() })?;
+    match keys.map(|keys| keys.verify(Purpose::Journal, text.as_bytes(), &mac)) {
+        Some(Verification::Right) => Ok(Authenticity::Signed),
+        Some(Verification::Wrong) => Err(JournalError::Altered { path: path() }),
+        Some(Verification::UnknownKey) => Err(JournalError::OtherKey { path: path(), key_id: mac.key_id }),
+        None => Ok(Authenticity::NotAuthenticated),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretSlice;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn journal() -> Journal {
+        let target =
+            Target { url: "sandbox:x".into(), tenant_id: Uuid::nil(), server_version: "1.69.0".into() };
+        Journal::new(target, "acme".parse().unwrap(), 1_770_000_000_123, vec![])
+    }
+
+    fn keys(letter: &str) -> RunnerKeys {
+        RunnerKeys::parse(&SecretSlice::from(letter.repeat(32).into_bytes())).unwrap()
+    }
+
+    #[test]
+    fn a_journal_is_trusted_only_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.journal.json");
+        let (key, other) = (keys("a"), keys("b"));
+        journal().write(&path, Some(&key)).unwrap();
+        let (read, authenticity) = Journal::read(&path, Some(&key)).unwrap();
+        assert_eq!((read, authenticity), (journal(), Authenticity::Signed));
+        assert_eq!(Journal::read(&path, None).unwrap().1, Authenticity::NotAuthenticated);
+        assert!(matches!(Journal::read(&path, Some(&other)), Err(JournalError::OtherKey { .. })));
+
+        let text = std::fs::read_to_string(&path).unwrap();
+        let written = |text: &str, keys: Option<&RunnerKeys>| {
+            std::fs::write(&path, text).unwrap();
+            Journal::read(&path, keys).map(|_| ())
+        };
+        let altered = text.replace("acme", "evil");
+        assert!(matches!(written(&altered, Some(&key)), Err(JournalError::Altered { .. })));
+        assert!(matches!(written(&text[..text.len() / 2], Some(&key)), Err(JournalError::CutOff { .. })));
+        assert!(matches!(written("{}", Some(&key)), Err(JournalError::NotAJournal { .. })));
+        assert!(matches!(written("x", Some(&key)), Err(JournalError::NotAJournal { .. })));
+        let newer = text.replace("\"version\":1", "\"version\":7");
+        assert!(matches!(written(&newer, Some(&key)), Err(JournalError::Version { found: 7, .. })));
+
+        journal().write(&path, None).unwrap();
+        assert!(matches!(Journal::read(&path, Some(&key)), Err(JournalError::NotSigned { .. })));
+        assert_eq!(Journal::read(&path, None).unwrap().1, Authenticity::NotAuthenticated);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let altered = text.replace("acme", "evil");
+        assert!(
+            matches!(written(&altered, None), Err(JournalError::Altered { .. })),
+            "damage shows without a key"
+        );
+    }
+
+    #[test]
+    fn the_latest_is_the_owners_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner: Owner = "acme".parse().unwrap();
+        assert!(matches!(Journal::latest(folder.path(), &owner), Err(JournalError::None { .. })));
+        let first = journal().file_name();
+        assert_eq!(first, "acme-20260202T024000123Z.journal.json");
+        for name in
+            [&*first, "acme-20260202T024000124Z.journal.json", "acme-prod-20270202T024000124Z.journal.json"]
+        {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let latest = Journal::latest(folder.path(), &owner).unwrap();
+        assert_eq!(latest.file_name().unwrap(), "acme-20260202T024000124Z.journal.json");
+        let missing = folder.path().join("missing");
+        assert!(matches!(Journal::latest(&missing, &owner), Err(JournalError::None { .. })));
     }
 }

@@ -109,6 +109,8 @@ pub enum Purpose {
     Record,
     /// Saved plans.
     Plan,
+    /// Journals, by which a run is undone.
+    Journal,
 }
 
 impl Purpose {
@@ -117,6 +119,7 @@ impl Purpose {
             Purpose::Fingerprint => b"secret fingerprint",
             Purpose::Record => b"record",
             Purpose::Plan => b"plan",
+            Purpose::Journal => b"journal",
         }
     }
 }

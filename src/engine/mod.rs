@@ -33,3 +33,4 @@ pub mod saved;
 pub mod secrets;
 pub mod select;
 pub mod session;
+pub mod undo;

@@ -66,19 +66,7 @@ pub struct Sources<'a> {
 /// Nothing can be planned: the server cannot be read, or the record is lost.
 pub async fn plan(sources: Sources<'_>, objects: &[Object], options: &PlanOptions) -> Result<Plan, Error> {
     let session = sources.session;
-    let planning = Planning {
-        sources,
-        options,
-        catalogue: Catalogue::new(session.client().clone()),
-        context: PlanContext {
-            owner: session.owner().clone(),
-            tenant_id: session.tenant_id(),
-            server_version: session.version().major_minor(),
-            prune: options.prune,
-            adoption: options.adoption,
-            take_from: options.take_from.clone(),
-        },
-    };
+    let planning = Planning::new(sources, options);
     let (subjects, problems) = planning.resolve(objects).await?;
     let (planned, counts) = planning.observe(&subjects).await?;
     let mut plan = assemble(session.target().clone(), session.owner().clone(), planned);
@@ -89,11 +77,11 @@ pub async fn plan(sources: Sources<'_>, objects: &[Object], options: &PlanOption
     planning.judge(plan, &subjects, counts).await
 }
 
-struct Planning<'a> {
+pub(super) struct Planning<'a> {
     sources: Sources<'a>,
     options: &'a PlanOptions,
     catalogue: Catalogue,
-    context: PlanContext,
+    pub(super) context: PlanContext,
 }
 
 /// What is known of secrets before anything is compared. Values live here and nowhere else.
@@ -113,8 +101,21 @@ struct Intended {
     abandoned: Vec<Entry>,
 }
 
-impl Planning<'_> {
-    fn entries(&self) -> Option<&Entries> {
+impl<'a> Planning<'a> {
+    pub(super) fn new(sources: Sources<'a>, options: &'a PlanOptions) -> Self {
+        let session = sources.session;
+        let context = PlanContext {
+            owner: session.owner().clone(),
+            tenant_id: session.tenant_id(),
+            server_version: session.version().major_minor(),
+            prune: options.prune,
+            adoption: options.adoption,
+            take_from: options.take_from.clone(),
+        };
+        Planning { sources, options, catalogue: Catalogue::new(session.client().clone()), context }
+    }
+
+    pub(super) fn entries(&self) -> Option<&Entries> {
         self.sources.record.map(|(loaded, _)| &loaded.entries)
     }
 
@@ -335,7 +336,12 @@ impl Planning<'_> {
     }
 
     /// Risks and guards, with the facts that they ask for.
-    async fn judge(&self, mut plan: Plan, subjects: &[Subject], counts: Counts) -> Result<Plan, Error> {
+    pub(super) async fn judge(
+        &self,
+        mut plan: Plan,
+        subjects: &[Subject],
+        counts: Counts,
+    ) -> Result<Plan, Error> {
         if let (Some((loaded, _)), None) = (self.sources.record, self.options.adoption) {
             loaded.refuse_if_lost(&counts.derived)?;
         }

@@ -29,6 +29,8 @@ pub struct Undoing<'a> {
     pub before: Option<&'a Live>,
     /// What the record held before it.
     pub held: Option<&'a Entry>,
+    /// What the record holds under the change's key now.
+    pub recorded: Option<&'a Entry>,
     /// What stands under the change's key now.
     pub live: Option<&'a Live>,
     /// Of a change of key (`Reason::KeyChanged`): what stands under the old key now.
@@ -60,6 +62,20 @@ impl Undoing<'_> {
         let change = self.change;
         let mut planned = Planned::new(change.address.clone(), change.key.clone());
         planned.uses = unique::uses(&change.key, self.live.or(self.before));
+        if change.action == Action::Delete && self.recorded.is_some_and(|entry| !entry.deactivated_by_us) {
+            // It was made or adopted again since, and that is not this change's to touch.
+            planned.verdict = Verdict::Nothing;
+            return planned;
+        }
+        if change.action != Action::Delete && self.recorded.is_none() {
+            if self.live.is_some() {
+                let why =
+                    "the record holds the object no longer: it was let go, or another owner took it over";
+                self.cannot(&mut planned, "the whole change", why);
+            }
+            planned.verdict = Verdict::Nothing;
+            return planned;
+        }
         match (change.action, change.reason) {
             (Action::Delete, _) => self.bring_back(&mut planned),
             (_, Reason::KeyChanged) => self.change_key_back(&mut planned),
@@ -73,15 +89,58 @@ impl Undoing<'_> {
         self.change.kind()
     }
 
-    /// The record as it was before the change.
+    /// The record as it was before the change, with what it learned since: fields that later runs wrote are ours
+    /// still, and a secret that was sent is the one that the server has.
     fn record(&self) -> RecordUpdate {
-        match self.held {
-            Some(held) => {
-                let now = &self.change.key;
-                let replaces = Some(now.clone()).filter(|now| *now != held.key);
-                RecordUpdate::Put { entry: Box::new(held.clone()), replaces }
+        let Some(held) = self.held else { return RecordUpdate::Remove(self.change.key.clone()) };
+        let mut entry = held.clone();
+        if let Some(now) = self.recorded {
+            let by_change = match &self.change.record {
+                RecordUpdate::Put { entry, .. } => entry.written.clone(),
+                RecordUpdate::Remove(_) => Default::default(),
+            };
+            let later: BTreeSet<String> = now.written.difference(&by_change).cloned().collect();
+            if !later.is_subset(&entry.written) {
+                entry.written = entry.written.union(&later).cloned().collect::<BTreeSet<_>>().into();
             }
-            None => RecordUpdate::Remove(self.change.key.clone()),
+            entry.secrets.clone_from(&now.secrets);
+            entry.pending_email.clone_from(&now.pending_email);
+        }
+        let now = &self.change.key;
+        let replaces = Some(now.clone()).filter(|now| *now != entry.key);
+        RecordUpdate::Put { entry: Box::new(entry), replaces }
+    }
+
+    /// What only the record is to forget or to call by its former name is shown like any other change.
+    fn only_record(&self, planned: &mut Planned) {
+        let mut undone = match (self.held, self.live) {
+            (None, Some(_)) => {
+                let mut let_go = self.make(Action::Delete, Vec::new(), Vec::new());
+                let_go.deletion = Some(Deletion::Orphan);
+                let_go
+            }
+            (Some(held), Some(_)) if held.address != self.change.address => {
+                self.make(Action::Update, Vec::new(), Vec::new())
+            }
+            _ => {
+                planned.verdict = Verdict::Record(self.record());
+                return;
+            }
+        };
+        undone.fingerprint = self.live.map(|live| fingerprint(self.kind(), live, &BTreeSet::new()));
+        planned.verdict = Verdict::Change(Box::new(undone));
+    }
+
+    /// How the record will differ, for a reader.
+    fn notes(&self) -> Vec<String> {
+        match self.held {
+            None if matches!(self.change.action, Action::Adopt) => {
+                vec!["it is let go: it was adopted by the run that is undone".to_owned()]
+            }
+            Some(held) if held.address != self.change.address => {
+                vec![format!("named {} again", held.address)]
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -103,7 +162,7 @@ impl Undoing<'_> {
             depends_on: Vec::new(),
             calls,
             fingerprint: None,
-            notes: Vec::new(),
+            notes: self.notes(),
             protected: false,
             record: self.record(),
         }
@@ -111,13 +170,13 @@ impl Undoing<'_> {
 
     /// Nothing stood there: it goes again, people by deactivation unless their policy says otherwise.
     fn remove(&self, planned: &mut Planned, context: &PlanContext) {
-        let RecordUpdate::Put { entry, .. } = &self.change.record else { return };
+        let Some(entry) = self.recorded else { return };
         let deletion = match (self.kind(), entry.deletion) {
             (Kind::User, Deletion::Delete) => Deletion::Delete,
             (Kind::User, _) => Deletion::Deactivate,
             _ => Deletion::Delete,
         };
-        let entry = Entry { deletion, ..(**entry).clone() };
+        let entry = Entry { deletion, ..entry.clone() };
         let references = std::mem::take(&mut planned.references);
         *planned = removal::prune_object(&entry, self.live, Reason::Undo, context);
         planned.references = references;
@@ -134,7 +193,7 @@ impl Undoing<'_> {
     fn revert(&self, planned: &mut Planned) {
         let Some(live) = self.live else {
             if self.change.calls.is_empty() {
-                planned.verdict = Verdict::Record(self.record());
+                self.only_record(planned);
                 return;
             }
             self.cannot(planned, "the whole change", "the object is not there any more");
@@ -142,7 +201,7 @@ impl Undoing<'_> {
             return;
         };
         if self.change.calls.is_empty() {
-            planned.verdict = Verdict::Record(self.record());
+            self.only_record(planned);
             return;
         }
         let mut inverse = Inverse::new(self.change);
@@ -161,7 +220,7 @@ impl Undoing<'_> {
             return;
         }
         if difference.is_empty() {
-            planned.verdict = Verdict::Record(self.record());
+            self.only_record(planned);
             return;
         }
         let making =
@@ -206,6 +265,14 @@ impl Undoing<'_> {
             Shown::Absent | Shown::Secret => Value::Null,
         };
         if !met(kind, live, &path, &after) {
+            let before = match &field.before {
+                Shown::Value(before) => before.clone(),
+                Shown::Absent | Shown::Secret => Value::Null,
+            };
+            if met(kind, live, &path, &before) {
+                // It is as it was already: put back by somebody, or never written.
+                return;
+            }
             self.cannot(
                 planned,
                 field.path.clone(),
@@ -300,8 +367,13 @@ impl Undoing<'_> {
                 self.say_what_is_lost(planned);
                 planned.verdict = Verdict::Change(Box::new(self.make(Action::Create, fields, calls)));
             }
-            // Let go, or there already: only the record forgot it.
-            _ => planned.verdict = Verdict::Record(self.record()),
+            // Let go, or there again: a claim like any other, which another owner may have made meanwhile.
+            _ if self.live.is_some() && self.held.is_some() => {
+                let mut undone = self.make(Action::Adopt, Vec::new(), Vec::new());
+                undone.fingerprint = self.live.map(|live| fingerprint(self.kind(), live, &BTreeSet::new()));
+                planned.verdict = Verdict::Change(Box::new(undone));
+            }
+            _ => planned.verdict = Verdict::Nothing,
         }
     }
 

@@ -255,6 +255,9 @@ pub(super) fn summary_line(view: &View, plan: &PlanView) -> String {
             let _ = write!(withheld, ", {count} {word}");
         }
     }
+    if plan.changes.is_empty() && summary.unchanged == 0 {
+        return format!("no changes{withheld}.");
+    }
     if plan.changes.is_empty() {
         return format!("no changes: {} as declared{withheld}.", objects(summary.unchanged));
     }

@@ -8,6 +8,8 @@ mod place;
 mod report;
 mod runs;
 mod sandbox;
+mod state;
+mod undo;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

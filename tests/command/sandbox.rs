@@ -40,19 +40,48 @@ impl Served {
     }
 
     fn request_counts(&self) -> Value {
+        self.send("GET", "/_sandbox/requests", &Value::Null)
+    }
+
+    /// Sends a request with the sandbox's key; it must succeed. Null when the answer has no body.
+    pub fn send(&self, method: &str, path: &str, body: &Value) -> Value {
+        let (status, answer) = self.exchange(method, path, body);
+        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
+        answer
+    }
+
+    /// The status and the body of an answer.
+    pub fn exchange(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let address = self.url.trim_start_matches("http://");
-        let (_, key) = self.variables().into_iter().find(|(name, _)| name == "FUSIONKEEP_API_KEY").unwrap();
+        let key = self.variable("FUSIONKEEP_API_KEY");
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let length = body.len();
         let mut stream = std::net::TcpStream::connect(address).unwrap();
         let request = format!(
-            "GET /_sandbox/requests HTTP/1.1\r\nHost: {address}\r\nAuthorization: {key}\r\n\
-             Connection: close\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: {key}\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
         );
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, if body.is_empty() { Value::Null } else { serde_json::from_str(body).unwrap() })
+    }
+
+    pub fn variable(&self, name: &str) -> String {
+        self.variables().into_iter().find(|(found, _)| found == name).unwrap().1
+    }
+
+    /// A command against it, with a runner key.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = fusionkeep(arguments);
+        command.envs(self.variables()).env("FUSIONKEEP_KEY", RUNNER_KEY);
+        command
     }
 }
+
+pub const RUNNER_KEY: &str = "0123456789abcdef0123456789abcdef-tests";
 
 impl Drop for Served {
     fn drop(&mut self) {

@@ -235,7 +235,7 @@ proptest! {
         let planned = plan(&server, &record, &second, &context());
         let journal = journal(&server, &record, &planned);
         apply(&mut server, &mut record, &planned);
-        let undone = undo(&server, &journal, &context());
+        let undone = undo(&server, &record, &journal, &context());
         apply(&mut server, &mut record, &undone);
         let gone: Vec<Key> = planned
             .changes
@@ -258,7 +258,7 @@ proptest! {
             prop_assert!(!made || (*kind == Kind::User && !now.active), "{kind} {key:?} stayed");
         }
         // Nothing of it is done twice.
-        let again = undo(&server, &journal, &context());
+        let again = undo(&server, &record, &journal, &context());
         prop_assert!(again.changes.is_empty(), "{:#?}", again.changes);
     }
 }

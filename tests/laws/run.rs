@@ -196,13 +196,16 @@ pub fn journal(server: &Server, record: &Record, plan: &Plan) -> Vec<Journalled>
 }
 
 /// The plan that undoes a journal.
-pub fn undo(server: &Server, journal: &[Journalled], context: &PlanContext) -> Plan {
+pub fn undo(server: &Server, record: &Record, journal: &[Journalled], context: &PlanContext) -> Plan {
     let undoing: Vec<Undoing<'_>> = journal
         .iter()
         .map(|journalled| Undoing {
             change: &journalled.change,
             before: journalled.before.as_ref(),
             held: journalled.held.as_ref(),
+            recorded: record.values().find(|entry| {
+                entry.address.kind == journalled.change.kind() && entry.key == journalled.change.key
+            }),
             live: server.get(journalled.change.kind(), &journalled.change.key),
             live_under_old_key: journalled
                 .before

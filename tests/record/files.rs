@@ -257,15 +257,15 @@ fn a_journal_holds_what_was_there_and_no_secret() {
         vec![JournalChange { change: change.clone(), before, entry: None, status: Status::NotStarted }];
     let mut journal = Journal::new(plan().target, "acme".parse().unwrap(), 1_800_000_000_123, changes);
     let path = folder.path().join("journals").join(journal.file_name());
-    journal.write(&path).unwrap();
+    journal.write(&path, None).unwrap();
     assert_eq!(mode(&path), 0o600);
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(!text.contains(CANARY) && text.contains("richard@piedpiper.com"), "{text}");
-    assert!(!Journal::read(&path).unwrap().ended, "a crash leaves it so");
+    assert!(!Journal::read(&path, None).unwrap().0.ended, "a crash leaves it so");
     let done = ChangeOutcome { address: change.address, status: Status::Done, problem: None, notes: vec![] };
     journal.end(&Outcome { changes: vec![done], ..Outcome::default() });
-    journal.write(&path).unwrap();
-    let back = Journal::read(&path).unwrap();
+    journal.write(&path, None).unwrap();
+    let (back, _) = Journal::read(&path, None).unwrap();
     assert_eq!(back, journal);
     assert!(back.ended && back.changes[0].status == Status::Done);
 
@@ -274,10 +274,10 @@ fn a_journal_holds_what_was_there_and_no_secret() {
     assert_eq!(Journal::latest(folder, &acme).unwrap(), path);
     assert!(matches!(Journal::latest(folder, &acme_prod), Err(JournalError::None { .. })));
     let later = Journal::new(plan().target, acme_prod, 1_800_000_001_000, vec![]);
-    later.write(&folder.join(later.file_name())).unwrap();
+    later.write(&folder.join(later.file_name()), None).unwrap();
     assert_eq!(Journal::latest(folder, &acme).unwrap(), path, "an owner whose name begins alike is another");
     std::fs::write(&path, &text.as_bytes()[..40]).unwrap();
-    assert!(matches!(Journal::read(&path), Err(JournalError::CutOff { .. })));
+    assert!(matches!(Journal::read(&path, None), Err(JournalError::CutOff { .. })));
     std::fs::write(&path, text.replace("\"version\":1", "\"version\":9")).unwrap();
-    assert!(matches!(Journal::read(&path), Err(JournalError::Version { found: 9, .. })));
+    assert!(matches!(Journal::read(&path, None), Err(JournalError::Version { found: 9, .. })));
 }

@@ -15,7 +15,7 @@ impl Apply<'_> {
         let now = self.session.client().server_now().unwrap_or_else(jiff::Timestamp::now);
         let (target, owner) = (self.session.target().clone(), self.session.owner().clone());
         let journal = Journal::new(target, owner, now.as_millisecond(), changes);
-        journal.write(path)?;
+        journal.write(path, self.keys)?;
         Ok(Some(journal))
     }
 
@@ -35,7 +35,7 @@ impl Apply<'_> {
     pub(super) fn end_journal(&self, journal: Option<Journal>, outcome: &Outcome) -> Option<Problem> {
         let (mut journal, path) = (journal?, self.journal?);
         journal.end(outcome);
-        let error: JournalError = journal.write(path).err()?;
+        let error: JournalError = journal.write(path, self.keys).err()?;
         let message = format!("the journal does not say how the run ended: {error}");
         Some(Problem::error("journal-not-written", message, error.hint()))
     }
