@@ -12,6 +12,7 @@ mod connect;
 #[cfg(feature = "operator")]
 mod crds;
 mod destroy;
+mod doctor;
 mod exit;
 mod explain;
 mod failure;
@@ -67,6 +68,7 @@ enum Command {
     Destroy(Box<destroy::Arguments>),
     Undo(Box<undo::Arguments>),
     Unlock(Box<unlock::Arguments>),
+    Doctor(Box<doctor::Arguments>),
     Schema(schema::Arguments),
     Explain(explain::Arguments),
     Sandbox(sandbox::Arguments),
@@ -90,6 +92,7 @@ impl Command {
             Command::Destroy(arguments) => destroy::run(arguments),
             Command::Undo(arguments) => undo::run(arguments),
             Command::Unlock(arguments) => unlock::run(arguments),
+            Command::Doctor(arguments) => doctor::run(arguments),
             Command::Schema(arguments) => schema::run(arguments),
             Command::Explain(arguments) => explain::run(arguments),
             Command::Sandbox(arguments) => sandbox::run(arguments),
@@ -114,6 +117,7 @@ impl Command {
             Command::List(_)
             | Command::Show(_)
             | Command::Unlock(_)
+            | Command::Doctor(_)
             | Command::Schema(_)
             | Command::Explain(_)
             | Command::Sandbox(_)

@@ -85,8 +85,16 @@ pub async fn prepare(arguments: &RunArguments, needs: Needs) -> Result<Run, Fail
     Ok(run)
 }
 
-/// From arguments to a target that has answered and a record that has been read.
-pub async fn connected(arguments: &ConnectArguments, needs: Needs) -> Result<Run, Failure> {
+/// A target that was chosen and has not been asked anything yet, with what the input says.
+pub struct Reached {
+    pub connected: Connected,
+    pub objects: Vec<Object>,
+    guards: Guards,
+    progress: Progress,
+}
+
+/// From arguments to a target that can be talked to.
+pub async fn reach(arguments: &ConnectArguments, needs: Needs) -> Result<Reached, Failure> {
     let mut input = load::input(&arguments.input, needs.no_objects)?;
     let chosen = crate::manifest::target::choose(&mut input, &target::instance_choice(&arguments.target))
         .map_err(Failure::Instance)?;
@@ -97,8 +105,14 @@ pub async fn connected(arguments: &ConnectArguments, needs: Needs) -> Result<Run
     let choice = choose(&arguments.target, instance)?;
     let progress = Progress::new(false);
     let documents = std::mem::take(&mut input.secrets);
-    let Connected { connection, keys, secrets, sandbox } =
-        connect(&choice, &arguments.target, &arguments.secrets, documents, &progress).await?;
+    let connected = connect(&choice, &arguments.target, &arguments.secrets, documents, &progress).await?;
+    Ok(Reached { connected, objects: input.objects, guards: choice.guards, progress })
+}
+
+/// From arguments to a target that has answered and a record that has been read.
+pub async fn connected(arguments: &ConnectArguments, needs: Needs) -> Result<Run, Failure> {
+    let Reached { connected, objects, guards, progress } = reach(arguments, needs).await?;
+    let Connected { connection, keys, secrets, sandbox } = connected;
     if let (Some(what), None) = (needs.runner_key, &keys) {
         return Err(Failure::NeedsRunnerKey(what));
     }
@@ -113,10 +127,10 @@ pub async fn connected(arguments: &ConnectArguments, needs: Needs) -> Result<Run
         Err(error) => return Err(engine::error::Error::from(error).into()),
     };
     let mut options = PlanOptions::default();
-    options.limits.instance = choice.guards;
+    options.limits.instance = guards;
     Ok(Run {
         options,
-        objects: input.objects,
+        objects,
         session,
         record,
         loaded,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::engine::doctor::Examination;
 use crate::manifest::{self, nearest};
 use crate::report::Report;
 
@@ -59,6 +60,8 @@ fn schemas() -> BTreeMap<String, String> {
     let mut files = manifest::schema::files();
     let report = schemars::schema_for!(Report).to_value();
     files.insert("report.json".to_owned(), format!("{report:#}\n"));
+    let doctor = schemars::schema_for!(Examination).to_value();
+    files.insert("doctor.json".to_owned(), format!("{doctor:#}\n"));
     files
 }
 

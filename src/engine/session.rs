@@ -90,7 +90,7 @@ impl Session {
 }
 
 /// From the status when the key may not read the version: with any key it has it too (wire notes §1).
-async fn version_of(client: &Client) -> Result<ServerVersion, Error> {
+pub(super) async fn version_of(client: &Client) -> Result<ServerVersion, Error> {
     let refused = match client.system_version().await {
         Ok(version) => return Ok(version),
         Err(error) if error.is_unauthorized() => error,
@@ -102,7 +102,7 @@ async fn version_of(client: &Client) -> Result<ServerVersion, Error> {
 }
 
 /// The given tenant if it exists, else the only one.
-async fn settle_tenant(client: &Client, given: Option<Uuid>) -> Result<Uuid, Error> {
+pub(super) async fn settle_tenant(client: &Client, given: Option<Uuid>) -> Result<Uuid, Error> {
     if let Some(id) = given {
         return match client.tenant(id).await {
             Ok(Some(_)) => Ok(id),

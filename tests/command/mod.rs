@@ -1,6 +1,7 @@
 //! Whole runs of the built binary: stdout, stderr and exit status.
 
 mod basics;
+mod doctor;
 mod key;
 mod kickstart;
 mod lifecycle;

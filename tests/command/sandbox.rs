@@ -1,7 +1,7 @@
 //! `fusionkeep sandbox` as a process.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -78,6 +78,17 @@ impl Served {
         let mut command = fusionkeep(arguments);
         command.envs(self.variables()).env("FUSIONKEEP_KEY", RUNNER_KEY);
         command
+    }
+
+    /// The same, run to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// A new API key with these permissions.
+    pub fn api_key(&self, permissions: &Value) -> String {
+        let body = serde_json::json!({ "apiKey": { "permissions": permissions } });
+        self.send("POST", "/api/api-key", &body)["apiKey"]["key"].as_str().unwrap().to_owned()
     }
 }
 
