@@ -3,44 +3,31 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::declared::null_as_default;
 use super::kind::{Compare, Deletion, FieldRule, KindRow, Scope, Sensitivity};
-use super::{Declared, EntityReference, Fields, InstanceReference, Kind, Policy, UserReference};
+use super::spec::kind_spec;
+use super::{Declared, EntityReference, Fields, Kind, UserReference};
 
-/// Permissions of a user or an entity on an entity. The pair is the grant's identity.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(title = "EntityGrant", extend("x-exactly-one-of" = ["user", "recipientEntity"]))]
-pub struct EntityGrantSpec {
-    /// The entity on which permissions are granted.
-    pub entity: EntityReference,
-    /// The user who holds the grant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<UserReference>,
-    /// The entity that holds the grant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recipient_entity: Option<EntityReference>,
-    /// Permissions of the entity's type. The whole set: one that was added by hand is drift.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub permissions: Declared<Vec<String>>,
-    /// Data of your own about the grant.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub data: Declared<Fields>,
-    /// What fusionkeep may do with the object.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Policy>")]
-    pub policy: Policy,
-    /// The instance the object belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instance_ref: Option<InstanceReference>,
-    /// Leave the object alone for now.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<bool>")]
-    pub suspend: bool,
-    /// Paths of fields to remove, such as `data.team`.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Vec<String>>")]
-    pub unset: Vec<String>,
+kind_spec! {
+    /// Permissions of a user or an entity on an entity. The pair is the grant's identity.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "camelCase")]
+    #[schemars(title = "EntityGrant", extend("x-exactly-one-of" = ["user", "recipientEntity"]))]
+    pub struct EntityGrantSpec {
+        /// The entity on which permissions are granted.
+        pub entity: EntityReference,
+        /// The user who holds the grant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub user: Option<UserReference>,
+        /// The entity that holds the grant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub recipient_entity: Option<EntityReference>,
+        /// Permissions of the entity's type. The whole set: one that was added by hand is drift.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub permissions: Declared<Vec<String>>,
+        /// Data of your own about the grant.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub data: Declared<Fields>,
+    }
 }
 
 use Sensitivity::Public;

@@ -3,45 +3,32 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::declared::null_as_default;
 use super::kind::{Compare, Deletion, FieldRule, KindRow, Part, Scope, Sensitivity, Write};
-use super::{Declared, Fields, Id, InstanceReference, Kind, NonNull, Policy};
+use super::spec::kind_spec;
+use super::{Declared, Fields, Id, Kind, NonNull};
 
-/// A type of entities. Deleting one deletes its entities and their grants in FusionAuth.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(title = "EntityType")]
-pub struct EntityTypeSpec {
-    /// The id in FusionAuth; derived from owner, tenant, namespace and name when absent.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
-    pub id: NonNull<Id>,
-    /// FusionAuth's name, unique; `metadata.name` when absent.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
-    pub name: NonNull<String>,
-    /// Data of your own: a key that is not declared is not touched.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub data: Declared<Fields>,
-    /// How tokens for entities of this type are made.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub jwt_configuration: Declared<JwtConfiguration>,
-    /// Permissions by name. Those that are not declared are others'.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub permissions: Declared<Vec<EntityTypePermission>>,
-    /// What fusionkeep may do with the object.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Policy>")]
-    pub policy: Policy,
-    /// The instance the object belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instance_ref: Option<InstanceReference>,
-    /// Leave the object alone for now.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<bool>")]
-    pub suspend: bool,
-    /// Paths of fields to remove, such as `data.team`.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Vec<String>>")]
-    pub unset: Vec<String>,
+kind_spec! {
+    /// A type of entities. Deleting one deletes its entities and their grants in FusionAuth.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "camelCase")]
+    #[schemars(title = "EntityType")]
+    pub struct EntityTypeSpec {
+        /// The id in FusionAuth; derived from owner, tenant, namespace and name when absent.
+        #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+        pub id: NonNull<Id>,
+        /// FusionAuth's name, unique; `metadata.name` when absent.
+        #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+        pub name: NonNull<String>,
+        /// Data of your own: a key that is not declared is not touched.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub data: Declared<Fields>,
+        /// How tokens for entities of this type are made.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub jwt_configuration: Declared<JwtConfiguration>,
+        /// Permissions by name. Those that are not declared are others'.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub permissions: Declared<Vec<EntityTypePermission>>,
+    }
 }
 
 /// How tokens for entities of a type are made.

@@ -7,43 +7,30 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::declared::null_as_default;
 use super::kind::{Deletion, FieldRule, KindRow, Scope, Sensitivity, Write};
-use super::{InstanceReference, Kind, NonNull, Policy, Reference, SecretSource, UserReference};
+use super::spec::kind_spec;
+use super::{Kind, NonNull, Reference, SecretSource, UserReference};
 
-/// A link between a user and an account at an identity provider. Its key never changes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(title = "IdentityProviderLink")]
-pub struct IdentityProviderLinkSpec {
-    /// The identity provider, by live name or by id.
-    pub identity_provider: Reference,
-    /// The user.
-    pub user: UserReference,
-    /// The account's id at the identity provider. With `pendingLink` it may be left out.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
-    pub identity_provider_user_id: NonNull<String>,
-    /// Sent when the link is created, never again, never compared: a login overwrites both.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub initial: Option<IdentityProviderLinkInitial>,
-    /// The pending link that a login left, to be completed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pending_link: Option<PendingLink>,
-    /// What fusionkeep may do with the object.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Policy>")]
-    pub policy: Policy,
-    /// The instance the object belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instance_ref: Option<InstanceReference>,
-    /// Leave the object alone for now.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<bool>")]
-    pub suspend: bool,
-    /// Paths of fields to remove, such as `data.team`.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Vec<String>>")]
-    pub unset: Vec<String>,
+kind_spec! {
+    /// A link between a user and an account at an identity provider. Its key never changes.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "camelCase")]
+    #[schemars(title = "IdentityProviderLink")]
+    pub struct IdentityProviderLinkSpec {
+        /// The identity provider, by live name or by id.
+        pub identity_provider: Reference,
+        /// The user.
+        pub user: UserReference,
+        /// The account's id at the identity provider. With `pendingLink` it may be left out.
+        #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+        pub identity_provider_user_id: NonNull<String>,
+        /// Sent when the link is created, never again, never compared: a login overwrites both.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub initial: Option<IdentityProviderLinkInitial>,
+        /// The pending link that a login left, to be completed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub pending_link: Option<PendingLink>,
+    }
 }
 
 /// What is sent when a link is created.

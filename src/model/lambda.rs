@@ -3,12 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::declared::null_as_default;
 use super::kind::{Compare, Deletion, FieldRule, KindRow, Scope, Sensitivity, Since, Write};
-use super::{Declared, Id, InstanceReference, Kind, NonNull, Policy};
+use super::spec::kind_spec;
+use super::{Declared, Id, Kind, NonNull};
 
-/// JavaScript that FusionAuth runs when it makes a token, reconciles a login or provisions a user.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+kind_spec! {
+    /// JavaScript that FusionAuth runs when it makes a token, reconciles a login or provisions a user.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(
     title = "Lambda",
@@ -17,46 +18,32 @@ use super::{Declared, Id, InstanceReference, Kind, NonNull, Policy};
         "x-required-unless-absent" = ["type"],
     )
 )]
-pub struct LambdaSpec {
-    /// The id in FusionAuth; derived from owner, tenant, namespace and name when absent.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
-    pub id: NonNull<Id>,
-    /// FusionAuth's name; `metadata.name` when absent.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
-    pub name: NonNull<String>,
-    /// The type, which decides when FusionAuth calls it and by which function name. It cannot change.
-    #[serde(rename = "type")]
-    pub lambda_type: Option<LambdaType>,
-    /// The source text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body: Option<String>,
-    /// The file with the source text, relative to the manifest (the command only).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body_file: Option<String>,
-    /// The key of a ConfigMap with the source text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body_from: Option<BodySource>,
-    /// Whether FusionAuth writes what the lambda logs to its event log.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub debug: Declared<bool>,
-    /// The JavaScript engine (FusionAuth 1.35).
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub engine_type: Declared<EngineType>,
-    /// What fusionkeep may do with the object.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Policy>")]
-    pub policy: Policy,
-    /// The instance the object belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instance_ref: Option<InstanceReference>,
-    /// Leave the object alone for now.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<bool>")]
-    pub suspend: bool,
-    /// Paths of fields to remove, such as `data.team`.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Vec<String>>")]
-    pub unset: Vec<String>,
+    pub struct LambdaSpec {
+        /// The id in FusionAuth; derived from owner, tenant, namespace and name when absent.
+        #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+        pub id: NonNull<Id>,
+        /// FusionAuth's name; `metadata.name` when absent.
+        #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+        pub name: NonNull<String>,
+        /// The type, which decides when FusionAuth calls it and by which function name. It cannot change.
+        #[serde(rename = "type")]
+        pub lambda_type: Option<LambdaType>,
+        /// The source text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub body: Option<String>,
+        /// The file with the source text, relative to the manifest (the command only).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub body_file: Option<String>,
+        /// The key of a ConfigMap with the source text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub body_from: Option<BodySource>,
+        /// Whether FusionAuth writes what the lambda logs to its event log.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub debug: Declared<bool>,
+        /// The JavaScript engine (FusionAuth 1.35).
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub engine_type: Declared<EngineType>,
+    }
 }
 
 /// A source text that stands elsewhere.

@@ -20,6 +20,7 @@ mod policy;
 mod reference;
 mod scalar;
 mod secret;
+mod spec;
 mod user;
 
 pub use address::{Address, DEFAULT_NAMESPACE, ParseAddressError};

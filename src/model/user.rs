@@ -3,99 +3,85 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::declared::null_as_default;
 use super::kind::{Compare, Deletion, FieldRule, KindRow, Part, Scope, Sensitivity, Since, Write};
+use super::spec::kind_spec;
 use super::{
-    Declared, Fields, Id, InitialPassword, InstanceReference, Instant, Kind, NonNull, Password, Policy,
-    Reference, SecretSource,
+    Declared, Fields, Id, InitialPassword, Instant, Kind, NonNull, Password, Reference, SecretSource,
 };
 
-/// A person who signs in.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(title = "User")]
-pub struct UserSpec {
-    /// The id in FusionAuth; derived from owner, tenant, namespace and name when absent.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
-    pub id: NonNull<Id>,
-    /// The e-mail address, stored in lower case. A user has an e-mail address, a username or a phone number.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub email: Declared<String>,
-    /// The username, unique in any case.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub username: Declared<String>,
-    /// The phone number to sign in with, in international form (FusionAuth 1.59).
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub phone_number: Declared<String>,
-    /// The state of a moderated username.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub username_status: Declared<UsernameStatus>,
-    /// Whether the user may sign in. Absent leaves an existing user as it is.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
-    pub active: NonNull<bool>,
-    /// `true`: the user's e-mail address (or other identity) is verified, by an administrative verification.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
-    pub verified: NonNull<bool>,
-    /// The date of birth, YYYY-MM-DD.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub birth_date: Declared<String>,
-    /// Data of your own: a key that is not declared is not touched.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub data: Declared<Fields>,
-    /// The instant after which the user can no longer sign in: RFC 3339, or milliseconds since the epoch.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub expiry: Declared<Instant>,
-    /// The first name.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub first_name: Declared<String>,
-    /// The middle name.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub middle_name: Declared<String>,
-    /// The last name.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub last_name: Declared<String>,
-    /// The full name, which FusionAuth does not derive from the others.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub full_name: Declared<String>,
-    /// The URL of a picture.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub image_url: Declared<String>,
-    /// A phone number for messages; any text.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub mobile_phone: Declared<String>,
-    /// The e-mail address of a child's parent.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub parent_email: Declared<String>,
-    /// Locales in order of preference, such as `en_US`; at most 20.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub preferred_languages: Declared<Vec<String>>,
-    /// The time zone by its IANA name.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub timezone: Declared<String>,
-    /// The password, enforced: sent again when its version or its value changes.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
-    pub password: NonNull<Password>,
-    /// Applications the user is registered for. Those that are not declared are others'.
-    #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub registrations: Declared<Vec<Registration>>,
-    /// Sent when the user is created, never again, never compared.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub initial: Option<UserInitial>,
-    /// What fusionkeep may do with the object.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Policy>")]
-    pub policy: Policy,
-    /// The instance the object belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instance_ref: Option<InstanceReference>,
-    /// Leave the object alone for now.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<bool>")]
-    pub suspend: bool,
-    /// Paths of fields to remove, such as `mobilePhone` or `data.team`.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Vec<String>>")]
-    pub unset: Vec<String>,
+kind_spec! {
+    /// A person who signs in.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "camelCase")]
+    #[schemars(title = "User")]
+    pub struct UserSpec {
+        /// The id in FusionAuth; derived from owner, tenant, namespace and name when absent.
+        #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+        pub id: NonNull<Id>,
+        /// The e-mail address, stored in lower case. A user has an e-mail address, a username or a phone number.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub email: Declared<String>,
+        /// The username, unique in any case.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub username: Declared<String>,
+        /// The phone number to sign in with, in international form (FusionAuth 1.59).
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub phone_number: Declared<String>,
+        /// The state of a moderated username.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub username_status: Declared<UsernameStatus>,
+        /// Whether the user may sign in. Absent leaves an existing user as it is.
+        #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+        pub active: NonNull<bool>,
+        /// `true`: the user's e-mail address (or other identity) is verified, by an administrative verification.
+        #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+        pub verified: NonNull<bool>,
+        /// The date of birth, YYYY-MM-DD.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub birth_date: Declared<String>,
+        /// Data of your own: a key that is not declared is not touched.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub data: Declared<Fields>,
+        /// The instant after which the user can no longer sign in: RFC 3339, or milliseconds since the epoch.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub expiry: Declared<Instant>,
+        /// The first name.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub first_name: Declared<String>,
+        /// The middle name.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub middle_name: Declared<String>,
+        /// The last name.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub last_name: Declared<String>,
+        /// The full name, which FusionAuth does not derive from the others.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub full_name: Declared<String>,
+        /// The URL of a picture.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub image_url: Declared<String>,
+        /// A phone number for messages; any text.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub mobile_phone: Declared<String>,
+        /// The e-mail address of a child's parent.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub parent_email: Declared<String>,
+        /// Locales in order of preference, such as `en_US`; at most 20.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub preferred_languages: Declared<Vec<String>>,
+        /// The time zone by its IANA name.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub timezone: Declared<String>,
+        /// The password, enforced: sent again when its version or its value changes.
+        #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+        pub password: NonNull<Password>,
+        /// Applications the user is registered for. Those that are not declared are others'.
+        #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        pub registrations: Declared<Vec<Registration>>,
+        /// Sent when the user is created, never again, never compared.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub initial: Option<UserInitial>,
+    }
 }
 
 /// A user's registration for an application.

@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::call::Call;
 use super::patch::{self, Dialect, PatchError};
-use super::reply::{Errors, Reply, field_error, general_error};
-use super::store::{Object, State, Table, Unique, UniqueKey, text_at};
+use super::reply::{Errors, Outcome, Reply, field_error, general_error};
+use super::store::{Object, State, Table, Transaction, Unique, UniqueKey, text_at};
 
 /// The id of something new: from the path, or a random one. 400 `[duplicate]` if it is taken.
 pub fn new_id(call: &Call<'_>, state: &State, table: Table, param: &str) -> Result<Uuid, Reply> {
@@ -113,6 +113,47 @@ pub fn unwrapped(whole: &mut Object, wrapper: &str) -> Result<Object, Reply> {
     match whole.remove(wrapper) {
         Some(Value::Object(object)) => Ok(object),
         _ => Err(field_error("missing", wrapper, format!("The [{wrapper}] property is required."))),
+    }
+}
+
+/// A family whose PUT and PATCH are one: both say what the object shall be, and one function judges and stores it.
+pub struct Family {
+    pub table: Table,
+    /// The id in the route, as `lambdaId`.
+    pub param: &'static str,
+    pub wrapper: &'static str,
+    /// Judges and stores what replaces an object: its id, what is given, and the object as it stands.
+    pub replace: fn(&Call<'_>, &mut Transaction<'_>, Uuid, Object, &Object) -> Result<(), Reply>,
+}
+
+impl Family {
+    pub fn retrieve(&self, call: &Call<'_>) -> Outcome {
+        let (_, object) = existing(call, &call.read(), self.table, self.param)?;
+        Ok(Reply::ok(&json!({ self.wrapper: object })))
+    }
+
+    pub fn update(&self, call: &Call<'_>) -> Outcome {
+        let given = call.wrapped(self.wrapper)?;
+        let mut tx = call.write();
+        let (id, old) = existing(call, &tx, self.table, self.param)?;
+        (self.replace)(call, &mut tx, id, given, &old)?;
+        self.finish(tx, id)
+    }
+
+    pub fn patch(&self, call: &Call<'_>) -> Outcome {
+        let mut tx = call.write();
+        let (id, old) = existing(call, &tx, self.table, self.param)?;
+        let mut whole = patched(call, self.wrapper, old.clone(), json!({}))?;
+        let given = unwrapped(&mut whole, self.wrapper)?;
+        (self.replace)(call, &mut tx, id, given, &old)?;
+        self.finish(tx, id)
+    }
+
+    /// Commits, and answers with the object as it was stored.
+    pub fn finish(&self, tx: Transaction<'_>, id: Uuid) -> Outcome {
+        let object = tx.get(self.table, id);
+        tx.commit()?;
+        Ok(Reply::ok(&json!({ self.wrapper: object })))
     }
 }
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::bootstrap::stamp;
 use super::call::Call;
-use super::crud::{self, Listing, NameRule, check_name, existing, name_key, new_id};
+use super::crud::{self, Family, Listing, NameRule, check_name, existing, name_key, new_id};
 use super::fields::{Field, Kind, field, read, with_defaults};
 use super::reply::{Errors, Outcome, Reply, field_error};
 use super::router::{Access, Route};
@@ -21,9 +21,9 @@ pub fn routes() -> Vec<Route> {
         Route::new("POST", BASE, BASE, create),
         Route::new("POST", "/api/entity/type/{entityTypeId}", BASE, create),
         Route::new("GET", BASE, BASE, list),
-        Route::new("GET", "/api/entity/type/{entityTypeId}", BASE, retrieve),
-        Route::new("PUT", "/api/entity/type/{entityTypeId}", BASE, update),
-        Route::new("PATCH", "/api/entity/type/{entityTypeId}", BASE, patch),
+        Route::new("GET", "/api/entity/type/{entityTypeId}", BASE, |call| FAMILY.retrieve(call)),
+        Route::new("PUT", "/api/entity/type/{entityTypeId}", BASE, |call| FAMILY.update(call)),
+        Route::new("PATCH", "/api/entity/type/{entityTypeId}", BASE, |call| FAMILY.patch(call)),
         Route::new("DELETE", "/api/entity/type/{entityTypeId}", BASE, delete),
         Route::new("GET", search_base, search_base, search),
         Route::new("POST", search_base, search_base, search),
@@ -82,6 +82,9 @@ const PERMISSION_FIELDS: [Field; 5] = [
     field("name", Kind::Text),
 ];
 
+const FAMILY: Family =
+    Family { table: Table::ENTITY_TYPE, param: "entityTypeId", wrapper: "entityType", replace };
+
 fn create(call: &Call<'_>) -> Outcome {
     let given = call.wrapped("entityType")?;
     let mut tx = call.write();
@@ -93,7 +96,7 @@ fn create(call: &Call<'_>) -> Outcome {
     entity_type.insert("permissions".to_owned(), Value::Array(permissions));
     stamp(&mut entity_type, id, call.now());
     tx.put(Table::ENTITY_TYPE, id, &entity_type)?;
-    finish(tx, id)
+    FAMILY.finish(tx, id)
 }
 
 /// Permissions given with a new type, as Kickstart files do (wire notes §5).
@@ -157,38 +160,10 @@ fn checked(state: &State, id: Uuid, given: &Object, errors: &mut Errors) -> Obje
     entity_type
 }
 
-fn finish(tx: Transaction<'_>, id: Uuid) -> Outcome {
-    let entity_type = tx.get(Table::ENTITY_TYPE, id);
-    tx.commit()?;
-    Ok(Reply::ok(&json!({ "entityType": entity_type })))
-}
-
 fn list(call: &Call<'_>) -> Outcome {
     let state = call.read();
     let types: Vec<Object> = state.objects(Table::ENTITY_TYPE).map(|(_, entity_type)| entity_type).collect();
     Ok(Reply::ok(&json!({ "entityTypes": types })))
-}
-
-fn retrieve(call: &Call<'_>) -> Outcome {
-    let (_, entity_type) = existing(call, &call.read(), Table::ENTITY_TYPE, "entityTypeId")?;
-    Ok(Reply::ok(&json!({ "entityType": entity_type })))
-}
-
-fn update(call: &Call<'_>) -> Outcome {
-    let given = call.wrapped("entityType")?;
-    let mut tx = call.write();
-    let (id, old) = existing(call, &tx, Table::ENTITY_TYPE, "entityTypeId")?;
-    replace(call, &mut tx, id, &given, &old)?;
-    finish(tx, id)
-}
-
-fn patch(call: &Call<'_>) -> Outcome {
-    let mut tx = call.write();
-    let (id, old) = existing(call, &tx, Table::ENTITY_TYPE, "entityTypeId")?;
-    let mut whole = crud::patched(call, "entityType", old.clone(), json!({}))?;
-    let given = crud::unwrapped(&mut whole, "entityType")?;
-    replace(call, &mut tx, id, &given, &old)?;
-    finish(tx, id)
 }
 
 /// Permissions have an API of their own: an update of the type leaves them as they are (wire notes §5).
@@ -196,11 +171,11 @@ fn replace(
     call: &Call<'_>,
     tx: &mut Transaction<'_>,
     id: Uuid,
-    given: &Object,
+    given: Object,
     old: &Object,
 ) -> Result<(), Reply> {
     let mut errors = Errors::new();
-    let mut entity_type = checked(tx, id, given, &mut errors);
+    let mut entity_type = checked(tx, id, &given, &mut errors);
     errors.check()?;
     for name in ["id", "insertInstant", "permissions"] {
         entity_type.insert(name.to_owned(), old.get(name).cloned().unwrap_or_default());

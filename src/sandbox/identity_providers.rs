@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::bootstrap::stamp;
 use super::call::Call;
-use super::crud::{self, Listing, NameRule, check_name, existing, name_key, new_id};
+use super::crud::{Family, Listing, NameRule, check_name, existing, name_key, new_id};
 use super::fields::{lenient, with_defaults};
 use super::lambdas::check_lambda_references;
 use super::reply::{Errors, Outcome, Reply};
@@ -20,9 +20,9 @@ pub fn routes() -> Vec<Route> {
         Route::new("POST", BASE, BASE, create),
         Route::new("POST", "/api/identity-provider/{identityProviderId}", BASE, create),
         Route::new("GET", BASE, BASE, list),
-        Route::new("GET", "/api/identity-provider/{identityProviderId}", BASE, retrieve),
-        Route::new("PUT", "/api/identity-provider/{identityProviderId}", BASE, update),
-        Route::new("PATCH", "/api/identity-provider/{identityProviderId}", BASE, patch),
+        Route::new("GET", "/api/identity-provider/{identityProviderId}", BASE, |call| FAMILY.retrieve(call)),
+        Route::new("PUT", "/api/identity-provider/{identityProviderId}", BASE, |call| FAMILY.update(call)),
+        Route::new("PATCH", "/api/identity-provider/{identityProviderId}", BASE, |call| FAMILY.patch(call)),
         Route::new("DELETE", "/api/identity-provider/{identityProviderId}", BASE, delete),
         Route::new("GET", SEARCH, SEARCH, search),
         Route::new("POST", SEARCH, SEARCH, search),
@@ -53,6 +53,13 @@ const NAMED: usize = 4;
 /// How many links a user may have when the limit is on and no number is given (wire notes §7).
 pub const DEFAULT_MAXIMUM_LINKS: i64 = 42;
 
+const FAMILY: Family = Family {
+    table: Table::IDENTITY_PROVIDER,
+    param: "identityProviderId",
+    wrapper: "identityProvider",
+    replace,
+};
+
 fn create(call: &Call<'_>) -> Outcome {
     let given = lenient(call.wrapped("identityProvider")?);
     let mut tx = call.write();
@@ -60,13 +67,7 @@ fn create(call: &Call<'_>) -> Outcome {
     let mut provider = checked(&tx, id, given, None)?;
     stamp(&mut provider, id, call.now());
     tx.put(Table::IDENTITY_PROVIDER, id, &provider)?;
-    finish(tx, id)
-}
-
-fn finish(tx: Transaction<'_>, id: Uuid) -> Outcome {
-    let provider = tx.get(Table::IDENTITY_PROVIDER, id);
-    tx.commit()?;
-    Ok(Reply::ok(&json!({ "identityProvider": provider })))
+    FAMILY.finish(tx, id)
 }
 
 fn checked(state: &State, id: Uuid, mut provider: Object, old: Option<&Object>) -> Result<Object, Reply> {
@@ -131,28 +132,6 @@ fn list(call: &Call<'_>) -> Outcome {
     Ok(Reply::ok(&json!({ "identityProviders": providers })))
 }
 
-fn retrieve(call: &Call<'_>) -> Outcome {
-    let (_, provider) = existing(call, &call.read(), Table::IDENTITY_PROVIDER, "identityProviderId")?;
-    Ok(Reply::ok(&json!({ "identityProvider": provider })))
-}
-
-fn update(call: &Call<'_>) -> Outcome {
-    let given = lenient(call.wrapped("identityProvider")?);
-    let mut tx = call.write();
-    let (id, old) = existing(call, &tx, Table::IDENTITY_PROVIDER, "identityProviderId")?;
-    replace(call, &mut tx, id, given, &old)?;
-    finish(tx, id)
-}
-
-fn patch(call: &Call<'_>) -> Outcome {
-    let mut tx = call.write();
-    let (id, old) = existing(call, &tx, Table::IDENTITY_PROVIDER, "identityProviderId")?;
-    let mut whole = crud::patched(call, "identityProvider", old.clone(), json!({}))?;
-    let given = lenient(crud::unwrapped(&mut whole, "identityProvider")?);
-    replace(call, &mut tx, id, given, &old)?;
-    finish(tx, id)
-}
-
 fn replace(
     call: &Call<'_>,
     tx: &mut Transaction<'_>,
@@ -160,7 +139,7 @@ fn replace(
     given: Object,
     old: &Object,
 ) -> Result<(), Reply> {
-    let mut provider = checked(tx, id, given, Some(old))?;
+    let mut provider = checked(tx, id, lenient(given), Some(old))?;
     stamp(&mut provider, id, call.now());
     provider.insert("insertInstant".to_owned(), old.get("insertInstant").cloned().unwrap_or_default());
     Ok(tx.put(Table::IDENTITY_PROVIDER, id, &provider)?)

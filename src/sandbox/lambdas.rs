@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::bootstrap::stamp;
 use super::call::Call;
-use super::crud::{self, Listing, NameRule, check_name, existing, new_id};
+use super::crud::{Family, Listing, NameRule, check_name, existing, new_id};
 use super::fields::{Field, Kind, field, read};
 use super::reply::{Errors, Outcome, Reply, field_error};
 use super::router::{Access, Route};
@@ -20,9 +20,9 @@ pub fn routes() -> Vec<Route> {
         Route::new("POST", BASE, BASE, create),
         Route::new("POST", "/api/lambda/{lambdaId}", BASE, create),
         Route::new("GET", BASE, BASE, list),
-        Route::new("GET", "/api/lambda/{lambdaId}", BASE, retrieve),
-        Route::new("PUT", "/api/lambda/{lambdaId}", BASE, update),
-        Route::new("PATCH", "/api/lambda/{lambdaId}", BASE, patch),
+        Route::new("GET", "/api/lambda/{lambdaId}", BASE, |call| FAMILY.retrieve(call)),
+        Route::new("PUT", "/api/lambda/{lambdaId}", BASE, |call| FAMILY.update(call)),
+        Route::new("PATCH", "/api/lambda/{lambdaId}", BASE, |call| FAMILY.patch(call)),
         Route::new("DELETE", "/api/lambda/{lambdaId}", BASE, delete),
         Route::new("GET", search_base, search_base, search),
         Route::new("POST", search_base, search_base, search),
@@ -83,18 +83,16 @@ const FIELDS: [Field; 6] = [
     field("type", Kind::Text),
 ];
 
+const FAMILY: Family = Family { table: Table::LAMBDA, param: "lambdaId", wrapper: "lambda", replace };
+
 fn create(call: &Call<'_>) -> Outcome {
     let given = call.wrapped("lambda")?;
-    let tx = call.write();
+    let mut tx = call.write();
     let id = new_id(call, &tx, Table::LAMBDA, "lambdaId")?;
     let mut lambda = checked(call, &tx, id, &given, None)?;
     stamp(&mut lambda, id, call.now());
-    finish(tx, id, &lambda)
-}
-
-fn retrieve(call: &Call<'_>) -> Outcome {
-    let (_, lambda) = existing(call, &call.read(), Table::LAMBDA, "lambdaId")?;
-    Ok(Reply::ok(&json!({ "lambda": lambda })))
+    tx.put(Table::LAMBDA, id, &lambda)?;
+    FAMILY.finish(tx, id)
 }
 
 fn list(call: &Call<'_>) -> Outcome {
@@ -111,47 +109,18 @@ fn list(call: &Call<'_>) -> Outcome {
     Ok(Reply::ok(&json!({ "lambdas": lambdas })))
 }
 
-fn update(call: &Call<'_>) -> Outcome {
-    let given = call.wrapped("lambda")?;
-    let mut tx = call.write();
-    let (id, old) = existing(call, &tx, Table::LAMBDA, "lambdaId")?;
-    replace(call, &mut tx, id, &given, &old)?;
-    finish_replaced(tx, id)
-}
-
-fn patch(call: &Call<'_>) -> Outcome {
-    let mut tx = call.write();
-    let (id, old) = existing(call, &tx, Table::LAMBDA, "lambdaId")?;
-    let mut whole = crud::patched(call, "lambda", old.clone(), json!({}))?;
-    let given = crud::unwrapped(&mut whole, "lambda")?;
-    replace(call, &mut tx, id, &given, &old)?;
-    finish_replaced(tx, id)
-}
-
 fn replace(
     call: &Call<'_>,
     tx: &mut Transaction<'_>,
     id: Uuid,
-    given: &Object,
+    given: Object,
     old: &Object,
 ) -> Result<(), Reply> {
-    let mut lambda = checked(call, tx, id, given, Some(old))?;
+    let mut lambda = checked(call, tx, id, &given, Some(old))?;
     lambda.insert("id".to_owned(), json!(id));
     lambda.insert("insertInstant".to_owned(), old.get("insertInstant").cloned().unwrap_or_default());
     lambda.insert("lastUpdateInstant".to_owned(), json!(call.now()));
     Ok(tx.put(Table::LAMBDA, id, &lambda)?)
-}
-
-fn finish(mut tx: Transaction<'_>, id: Uuid, lambda: &Object) -> Outcome {
-    tx.put(Table::LAMBDA, id, lambda)?;
-    tx.commit()?;
-    Ok(Reply::ok(&json!({ "lambda": lambda })))
-}
-
-fn finish_replaced(tx: Transaction<'_>, id: Uuid) -> Outcome {
-    let lambda = tx.get(Table::LAMBDA, id);
-    tx.commit()?;
-    Ok(Reply::ok(&json!({ "lambda": lambda })))
 }
 
 /// Reads and checks what was given; the type is fixed once the lambda exists.
