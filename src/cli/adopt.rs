@@ -6,12 +6,13 @@ use super::arguments::{ChangeArguments, RunArguments, switch};
 use super::carry_out::CarryOut;
 use super::exit::Exit;
 use super::failure::Failure;
-use super::pipeline::{self, Needs};
+use super::pipeline::{self, Needs, Rebuilds};
 
 /// Take over existing objects that the manifests declare
 ///
 /// Objects that equal their declaration are taken over without a write to them; with --override the others are
-/// changed too. A record that is lost, damaged or not signed is made anew.
+/// changed too. A record that is lost, damaged or not signed is made anew from what the manifests declare; with
+/// --take-over also one whose runner key is lost. What such a record held besides is let go, and listed.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -28,7 +29,8 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     pipeline::runtime()?.block_on(async {
-        let needs = Needs { rebuilds: true, ..Needs::default() };
+        let rebuilds = Some(Rebuilds { take_over: arguments.change.take_over });
+        let needs = Needs { rebuilds, ..Needs::default() };
         let mut run = pipeline::prepare(&arguments.run, needs).await?;
         run.options.adoption = Some(if arguments.overrides { Adoption::Override } else { Adoption::Match });
         run.options.take_from.clone_from(&arguments.from_owner);

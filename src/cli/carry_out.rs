@@ -60,7 +60,7 @@ impl CarryOut<'_> {
         if plan.changes.is_empty() && plan.records.is_empty() && !self.rebuild {
             return Ok(Exit::Done);
         }
-        let asks = !self.change.auto_approve && !plan.changes.is_empty();
+        let asks = !self.change.auto_approve && (!plan.changes.is_empty() || !run.discarded.is_empty());
         if asks {
             if format != Format::Text {
                 output::tell(&text(&view));

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::engine::journal::Journal;
 use crate::engine::keys::RunnerKeys;
 use crate::engine::plan::{PlanOptions, Sources};
-use crate::engine::record::{FileRecord, GroupRecord, Loaded, Record, RecordContext, Runner, Trust};
+use crate::engine::record::{
+    Discarded, FileRecord, GroupRecord, Loaded, Rebuild, Record, RecordContext, Runner, Trust,
+};
 use crate::engine::saved::Authenticity;
 use crate::engine::secrets::CommandSecrets;
 use crate::engine::select::Selection;
@@ -29,6 +31,8 @@ pub struct Run {
     pub session: Session,
     pub record: Box<dyn Record>,
     pub loaded: Loaded,
+    /// Of what was recorded, what `adopt` sets aside.
+    pub discarded: Vec<Discarded>,
     pub keys: Option<Arc<RunnerKeys>>,
     pub secrets: CommandSecrets,
     pub options: PlanOptions,
@@ -50,10 +54,17 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 pub struct Needs {
     /// It runs without manifests; those that are given serve instances and secrets.
     pub no_objects: bool,
-    /// It makes a record anew that cannot be read.
-    pub rebuilds: bool,
+    /// It makes a record anew that cannot be used.
+    pub rebuilds: Option<Rebuilds>,
     /// It is refused without a runner key, under this name.
     pub runner_key: Option<&'static str>,
+}
+
+/// How a record is made anew.
+#[derive(Clone, Copy, Debug)]
+pub struct Rebuilds {
+    /// One that none of the keys at hand verifies, too.
+    pub take_over: bool,
 }
 
 impl Needs {
@@ -118,14 +129,13 @@ pub async fn connected(arguments: &ConnectArguments, needs: Needs) -> Result<Run
     }
     let session = Session::connect(&connection).await?;
     let record = record(arguments, &session, keys.clone()).await?;
-    let loaded = match record.read().await {
-        Ok(loaded) => loaded,
-        Err(error) if needs.rebuilds && error.can_be_rebuilt() => {
-            output::tell(&format!("{error}; it is made anew from the manifests\n"));
-            Loaded::default()
+    let read = match needs.rebuilds {
+        Some(Rebuilds { take_over }) => {
+            record.read_to_rebuild(Rebuild { has_key: keys.is_some(), take_over }).await
         }
-        Err(error) => return Err(engine::error::Error::from(error).into()),
+        None => record.read().await.map(|loaded| (loaded, Vec::new())),
     };
+    let (loaded, discarded) = read.map_err(engine::error::Error::from)?;
     let mut options = PlanOptions::default();
     options.limits.instance = guards;
     Ok(Run {
@@ -134,6 +144,7 @@ pub async fn connected(arguments: &ConnectArguments, needs: Needs) -> Result<Run
         session,
         record,
         loaded,
+        discarded,
         keys,
         secrets,
         progress,
@@ -197,6 +208,23 @@ impl Run {
         Ok(self.with_record_warnings(plan))
     }
 
+    /// What becomes of a record that is set aside: what is declared is taken over anew, the rest is let go.
+    fn let_go(&self, discarded: &Discarded) -> Vec<Problem> {
+        let rebuilt = Problem::error(
+            "record-rebuilt",
+            format!("{}; it is made anew from the manifests", discarded.why),
+            "what it held and the manifests do not declare is let go: it stays in FusionAuth, and is nobody's",
+        );
+        let declared: std::collections::HashSet<_> =
+            self.objects.iter().map(|object| &object.address).collect();
+        let undeclared = discarded.addresses.iter().filter(|address| !declared.contains(address));
+        let let_go = undeclared.map(|address| {
+            let message = "it is let go: the record that is set aside held it, and no manifest declares it";
+            Problem::error("let-go", message, "declare it and adopt again, or delete it by hand").of(address)
+        });
+        std::iter::once(rebuilt).chain(let_go).collect()
+    }
+
     fn sources<'a>(&'a self, bar: &'a Bar) -> Sources<'a> {
         Sources {
             session: &self.session,
@@ -209,6 +237,7 @@ impl Run {
 
     fn with_record_warnings(&self, mut plan: Plan) -> Plan {
         let mut warnings = record_warnings(&self.loaded, self.keys.as_deref());
+        warnings.extend(self.discarded.iter().flat_map(|discarded| self.let_go(discarded)));
         warnings.append(&mut plan.warnings);
         plan.warnings = warnings;
         plan

@@ -6,6 +6,7 @@ mod key;
 mod kickstart;
 mod lifecycle;
 mod place;
+mod record;
 mod report;
 mod runs;
 mod sandbox;

@@ -12,7 +12,7 @@ use super::chain::{Chain, Contents, Generation, LoadError, Survey, writing};
 use super::header::{Header, LockState};
 use super::held::HeldChain;
 use super::store::Created;
-use super::{Acquire, Holder, Loaded, RECORD_VERSION, RecordError, Revision, Scopes, Trust, policy};
+use super::{Acquire, Holder, Loaded, RECORD_VERSION, Rebuild, RecordError, Revision, Scopes, Trust, policy};
 
 /// How long a runner that waits for the lock sleeps between two looks.
 const POLL: Duration = Duration::from_secs(2);
@@ -102,7 +102,8 @@ impl Chain {
             ..Loaded::default()
         };
         policy::may_write(&judged, how, &self.context)?;
-        if how.rebuild && generation.trust == Trust::Unsigned && self.context.keys.is_some() {
+        let rebuild = Rebuild { has_key: self.context.keys.is_some(), take_over: how.take_over };
+        if how.rebuild && rebuild.discards(generation.trust).is_some() {
             return Ok(Ok(Base { number, generation: None, litter: true }));
         }
         let litter = held || header.litter;

@@ -21,7 +21,7 @@ use super::document::Document;
 use super::header::{Header, LockState, Naming, ShardRef};
 use super::shards;
 use super::store::{Group, GroupStore};
-use super::{Foreign, Holder, RecordContext, RecordError, Trust, policy};
+use super::{Discarded, Foreign, Holder, Rebuild, RecordContext, RecordError, Trust, policy};
 
 /// How often a record that changes while it is read is read again.
 const READS: usize = 6;
@@ -79,6 +79,30 @@ pub(super) struct Contents {
     pub holder: Option<Holder>,
     pub taken: Vec<Claim>,
     pub revision: u64,
+}
+
+impl Contents {
+    /// As [`policy::rebuilt`], of one chain.
+    pub fn or_discard(
+        read: Result<Contents, RecordError>,
+        how: Rebuild,
+    ) -> Result<(Contents, Option<Discarded>), RecordError> {
+        match read {
+            Err(why) if why.can_be_rebuilt() => {
+                Ok((Contents::default(), Some(Discarded { why, addresses: Vec::new() })))
+            }
+            Ok(contents) => Ok(match contents.trust.and_then(|trust| how.discards(trust)) {
+                Some(why) => {
+                    let addresses = contents.entries.into_iter().map(|entry| entry.address).collect();
+                    let (foreign, holder) = (contents.foreign, contents.holder);
+                    let empty = Contents { foreign, holder, ..Contents::default() };
+                    (empty, Some(Discarded { why, addresses }))
+                }
+                None => (contents, None),
+            }),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// Another owner's claim, and from whom that owner took it.

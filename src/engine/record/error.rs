@@ -63,7 +63,8 @@ impl RecordError {
             }
             RecordError::NewerVersion { .. } => "use the fusionkeep that wrote it, or a newer one",
             RecordError::NotVerified { .. } => {
-                "give the key that signed it as FUSIONKEEP_KEY; of several the first signs and all verify"
+                "give the key that signed it as FUSIONKEEP_KEY (of several the first signs and all verify); if it \
+                 is lost, `fusionkeep adopt --take-over` with a new key rebuilds the record from the manifests"
             }
             RecordError::NotSigned => "`fusionkeep adopt` takes it over and signs it",
             RecordError::Foreign(_) => "--take-over goes on, if that runner is no longer at work",

@@ -22,8 +22,8 @@ use crate::reconcile::{Claim, Entry, Key, RecordUpdate};
 use super::document::{Derivation, Document};
 use super::ledger::Ledger;
 use super::{
-    Acquire, Entries, HeldRecord, Holder, Loaded, RECORD_VERSION, Record, RecordContext, RecordError,
-    Revision, Scopes, policy, seal,
+    Acquire, Entries, HeldRecord, Holder, Loaded, RECORD_VERSION, Rebuild, Record, RecordContext,
+    RecordError, Revision, Scopes, policy, seal,
 };
 
 /// The seal's place: a file has no id, and may be moved.
@@ -154,7 +154,10 @@ impl FileRecord {
     async fn hold(&self, how: &Acquire) -> Result<Box<dyn HeldRecord>, RecordError> {
         let lock = self.lock(how.wait).await?;
         let loaded = match how.rebuild {
-            true => policy::rebuilt(self.load(), self.context.keys.is_some())?,
+            true => {
+                let has_key = self.context.keys.is_some();
+                policy::rebuilt(self.load(), Rebuild { has_key, take_over: how.take_over })?.0
+            }
             false => self.load()?,
         };
         policy::may_write(&loaded, how, &self.context)?;

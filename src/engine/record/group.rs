@@ -18,7 +18,9 @@ use super::header::Naming;
 use super::held::HeldChain;
 use super::ledger::{Ledger, scope_of};
 use super::store::{ClientGroups, GroupStore};
-use super::{Acquire, Entries, HeldRecord, Holder, Loaded, Record, RecordContext, RecordError};
+use super::{
+    Acquire, Discarded, Entries, HeldRecord, Holder, Loaded, Rebuild, Record, RecordContext, RecordError,
+};
 
 /// The record in FusionAuth's groups.
 #[derive(Clone, Debug)]
@@ -69,6 +71,18 @@ impl GroupRecord {
         };
         let (tenant, global) = try_join(self.tenant.read(), global).await?;
         Ok(Contents::merge(tenant, global))
+    }
+
+    /// Each chain for itself: one that is damaged says nothing of the other.
+    async fn load_to_rebuild(&self, how: Rebuild) -> Result<(Loaded, Vec<Discarded>), RecordError> {
+        let (tenant, of_tenant) = Contents::or_discard(self.tenant.read().await, how)?;
+        let global = match &self.global {
+            Some(chain) => chain.read().await,
+            None => Ok(Contents::default()),
+        };
+        let (global, of_global) = Contents::or_discard(global, how)?;
+        let loaded = Contents::merge(tenant, global);
+        Ok((loaded, of_tenant.into_iter().chain(of_global).collect()))
     }
 
     /// Takes the chains that will be written, the tenant's first: runs that need both then wait for each other
@@ -145,6 +159,10 @@ pub struct Stores {
 impl Record for GroupRecord {
     fn read(&self) -> BoxFuture<'_, Result<Loaded, RecordError>> {
         self.load().boxed()
+    }
+
+    fn read_to_rebuild(&self, how: Rebuild) -> BoxFuture<'_, Result<(Loaded, Vec<Discarded>), RecordError>> {
+        self.load_to_rebuild(how).boxed()
     }
 
     fn claims<'a>(&'a self, keys: &'a BTreeSet<Key>) -> BoxFuture<'a, Result<Vec<Claim>, RecordError>> {

@@ -26,7 +26,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, FutureExt};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -41,7 +41,7 @@ pub use error::RecordError;
 pub use file::FileRecord;
 pub use group::{GroupRecord, Stores};
 pub use memory::MemoryRecord;
-pub use policy::rebuilt;
+pub use policy::{Discarded, Rebuild};
 pub(crate) use seal::{canonical, checksum};
 pub use store::{Created, Group, GroupStore};
 
@@ -203,8 +203,8 @@ pub struct Acquire {
     /// `--take-over`: go on although another runner or URL wrote the record.
     pub take_over: bool,
     /// `adopt`: begin anew where the record is damaged, its seal is wrong, or it is not signed and this run has a
-    /// key. Nothing of such a record is kept: whoever wrote it could have named anybody. Never over a newer
-    /// version's or another key's.
+    /// key; with `take_over` also where another key signed it. Nothing of such a record is kept: whoever wrote it
+    /// could have named anybody. Never over a newer version's.
     pub rebuild: bool,
     /// Kinds of which scope will be written. The global kinds have a chain, and so a lock, of their own, which
     /// runs of all tenants share.
@@ -248,6 +248,19 @@ pub trait Record: Send + Sync {
     /// # Errors
     /// Damaged, newer, or wrongly sealed: never an empty record. A missing one is [`Trust::Absent`].
     fn read(&self) -> BoxFuture<'_, Result<Loaded, RecordError>>;
+
+    /// As `read`, for `adopt`: what cannot be used, or not be trusted, is set aside and told. [`Acquire::rebuild`]
+    /// takes the lock over the same.
+    ///
+    /// # Errors
+    /// What not even `adopt` goes over: a newer version, a key that this run does not have.
+    fn read_to_rebuild(&self, how: Rebuild) -> BoxFuture<'_, Result<(Loaded, Vec<Discarded>), RecordError>> {
+        async move {
+            let (loaded, discarded) = policy::rebuilt(self.read().await, how)?;
+            Ok((loaded, discarded.into_iter().collect()))
+        }
+        .boxed()
+    }
 
     /// Other owners' claims on these live objects. Reads, per other owner, only the shards that could hold them.
     ///

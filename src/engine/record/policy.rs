@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::model::Fields;
+use crate::model::{Address, Fields};
 
 use super::{Acquire, Foreign, Holder, Loaded, RECORD_VERSION, RecordContext, RecordError, Trust};
 
@@ -31,27 +31,70 @@ pub(super) fn foreign(context: &RecordContext, runner: &str, url: &str) -> Optio
     (!ours).then(|| Foreign { runner: runner.to_owned(), url: url.to_owned() })
 }
 
-/// What `adopt` starts from, where a record was read: nothing, where it cannot be used or not be trusted. An
-/// unsigned one cannot be by a run that has a key, for whoever may write groups could have written it.
+/// What `adopt` may set aside.
+#[derive(Clone, Copy, Debug)]
+pub struct Rebuild {
+    /// This run has a runner key.
+    pub has_key: bool,
+    /// `--take-over`: a record that none of this run's keys verifies as well, for its key may be lost.
+    pub take_over: bool,
+}
+
+/// A record, or a part of one, that `adopt` sets aside.
+#[derive(Clone, Debug)]
+pub struct Discarded {
+    pub why: RecordError,
+    /// What it spoke of, as far as it could be read. Nobody vouches for it.
+    pub addresses: Vec<Address>,
+}
+
+impl Rebuild {
+    /// Why a record of this trust is set aside.
+    pub(super) fn discards(self, trust: Trust) -> Option<RecordError> {
+        match trust {
+            // Whoever may write groups could have written it.
+            Trust::Unsigned if self.has_key => Some(RecordError::NotSigned),
+            Trust::Unverified(key_id) if self.has_key && self.take_over => {
+                Some(RecordError::NotVerified { key_id })
+            }
+            Trust::Absent | Trust::Verified | Trust::Unsigned | Trust::Unverified(_) => None,
+        }
+    }
+}
+
+/// What `adopt` starts from, where a record was read: nothing, where it cannot be used or not be trusted.
 ///
 /// # Errors
 /// What not even `adopt` goes over.
-pub fn rebuilt(loaded: Result<Loaded, RecordError>, has_key: bool) -> Result<Loaded, RecordError> {
+pub(super) fn rebuilt(
+    loaded: Result<Loaded, RecordError>,
+    how: Rebuild,
+) -> Result<(Loaded, Option<Discarded>), RecordError> {
     match loaded {
-        Err(RecordError::Damaged { .. } | RecordError::WrongSeal) => Ok(Loaded::default()),
-        Ok(Loaded { trust: Trust::Unsigned, foreign, holder, .. }) if has_key => {
-            Ok(Loaded { foreign, holder, ..Loaded::default() })
+        Err(why) if why.can_be_rebuilt() => {
+            Ok((Loaded::default(), Some(Discarded { why, addresses: Vec::new() })))
         }
-        other => other,
+        Ok(loaded) => Ok(match how.discards(loaded.trust) {
+            Some(why) => {
+                let addresses = loaded.entries.iter().map(|entry| entry.address.clone()).collect();
+                let Loaded { foreign, holder, .. } = loaded;
+                let empty = Loaded { foreign, holder, ..Loaded::default() };
+                (empty, Some(Discarded { why, addresses }))
+            }
+            None => (loaded, None),
+        }),
+        Err(error) => Err(error),
     }
 }
 
 /// # Errors
 /// The record is another runner's, or its seal does not let this run write it.
 pub(super) fn may_write(loaded: &Loaded, how: &Acquire, context: &RecordContext) -> Result<(), RecordError> {
+    let rebuild = Rebuild { has_key: context.keys.is_some(), take_over: how.take_over };
     match loaded.trust {
+        trust if how.rebuild && rebuild.discards(trust).is_some() => {}
         Trust::Unverified(key_id) => return Err(RecordError::NotVerified { key_id }),
-        Trust::Unsigned if context.keys.is_some() && !how.rebuild => return Err(RecordError::NotSigned),
+        Trust::Unsigned if context.keys.is_some() => return Err(RecordError::NotSigned),
         Trust::Absent | Trust::Verified | Trust::Unsigned => {}
     }
     match &loaded.foreign {
