@@ -60,6 +60,10 @@ fn index<T>(documents: &[KeyedDocument<T>]) -> BTreeMap<(&str, &str), Vec<usize>
 
 fn judge(number: usize, spec: &LambdaSpec, body: &str) -> Option<Problem> {
     if body.trim().is_empty() {
+        // What stands in the manifest itself was judged there.
+        if spec.body.is_some() {
+            return None;
+        }
         return Some(Problem::error(number, "invalid-value", pointer(spec), "the lambda's body is empty"));
     }
     let name = spec.lambda_type?.function_name();
@@ -91,8 +95,11 @@ fn from_file(path: &str, folders: Option<&Folders>) -> Result<String, Problem> {
             problem("outside", "a manifest on standard input has no folder to read a file from".to_owned());
         return Err(problem.hint("write the text under `body`, or give the manifest as a file"));
     };
-    let unreadable = |error: std::io::Error| {
-        problem("unreadable", format!("the file {shown} cannot be read: {}", error.kind()))
+    let unreadable = |error: std::io::Error| match error.kind() {
+        // "Entity not found", as the standard library says it, would mean something else here.
+        std::io::ErrorKind::NotFound => problem("unreadable", format!("there is no file {shown}"))
+            .hint("the path is relative to the manifest's own folder"),
+        kind => problem("unreadable", format!("the file {shown} cannot be read: {kind}")),
     };
     let real = fs::canonicalize(folders.own.join(Path::new(path))).map_err(unreadable)?;
     if !real.starts_with(&folders.root) {

@@ -88,12 +88,17 @@ impl Diagnostic {
         match (&self.place, &self.line) {
             (Some(place), Some(line)) => {
                 let annotation = AnnotationKind::Primary.span(line.start..line.end.max(line.start));
-                group = group.element(
-                    Snippet::source(line.text.as_str())
-                        .line_start(place.line as usize)
-                        .path(place.file.as_ref())
-                        .annotation(annotation),
-                );
+                let snippet = Snippet::source(line.text.as_str())
+                    .line_start(place.line as usize)
+                    .annotation(annotation);
+                let column = line.text.get(..line.start).map_or(0, |before| before.chars().count()) + 1;
+                group = if column == place.column as usize {
+                    group.element(snippet.path(place.file.as_ref()))
+                } else {
+                    // Of a long line a part is shown: the renderer would count its columns from there.
+                    let origin = Origin::path(place.file.as_ref()).line(place.line as usize);
+                    group.element(origin.char_column(place.column as usize)).element(snippet)
+                };
             }
             (Some(place), None) => {
                 let origin = Origin::path(place.file.as_ref()).line(place.line as usize);

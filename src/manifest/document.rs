@@ -266,9 +266,12 @@ impl Reader<'_> {
         for finding in findings {
             self.push(finding, address.clone());
         }
-        match (header, body) {
-            (Some(header), Some(body)) if fits && !bad => self.keep(header, body, root),
-            _ => self.batch.broken.extend(address),
+        if !fits || bad {
+            self.batch.broken.extend(address);
+        }
+        // What is wrong in itself may be wrong in company too: a name that leads nowhere, the same thing twice.
+        if let (Some(header), Some(body)) = (header, body) {
+            self.keep(header, body, root);
         }
         hidden
     }

@@ -33,7 +33,7 @@ pub fn explain(kind: Kind, schema: &Json, document: Value<'_>) -> Explanation {
     let definitions = schema.get("$defs").and_then(Json::as_object);
     let absent = is_tombstone(document);
     let mut walk = Walk { kind, definitions, absent, out: Explanation::default() };
-    let at = Site { path: String::new(), key: document, secret: false };
+    let at = Site { path: String::new(), key: document, secret: false, is_item: false };
     walk.check(schema, document, &at);
     walk.out
 }
@@ -53,16 +53,18 @@ struct Site<'t> {
     key: Value<'t>,
     /// Whether the value belongs to a secret: neither values nor unknown keys may be shown.
     secret: bool,
+    /// Whether the value is an item of a list.
+    is_item: bool,
 }
 
 impl<'t> Site<'t> {
     fn field(&self, name: &str, key: Value<'t>) -> Site<'t> {
         let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
-        Site { path, key, secret: self.secret }
+        Site { path, key, secret: self.secret, is_item: false }
     }
 
     fn item(&self, index: usize, value: Value<'t>) -> Site<'t> {
-        Site { path: format!("{}[{index}]", self.path), key: value, secret: self.secret }
+        Site { path: format!("{}[{index}]", self.path), key: value, secret: self.secret, is_item: true }
     }
 
     fn name(&self) -> String {
@@ -154,7 +156,7 @@ impl<'s> Walk<'s> {
         let whole = schema;
         let schema = self.settle(schema, value);
         let is_source = is_secret(whole) || is_secret(schema);
-        let site = Site { path: site.path.clone(), key: site.key, secret: site.secret || is_source };
+        let site = Site { path: site.path.clone(), secret: site.secret || is_source, ..*site };
         if is_source {
             self.out.hidden.push(value.at()..value.end().max(value.at() + 1));
         }
@@ -163,7 +165,7 @@ impl<'s> Walk<'s> {
             return;
         }
         if !self.fits_type(whole, value) {
-            return self.wrong_type(&self.types(whole), is_source, value, &site);
+            return self.wrong_type(whole, is_source, value, &site);
         }
         match value.view() {
             View::Mapping(_) => self.mapping(schema, value, &site),
@@ -189,7 +191,23 @@ impl<'s> Walk<'s> {
         }
     }
 
-    fn wrong_type(&mut self, types: &[&str], is_source: bool, value: Value<'_>, site: &Site<'_>) {
+    /// Whether a schema takes what a `name` alone can stand for: a reference, an entity type's permission.
+    fn is_reference(&self, schema: &'s Json) -> bool {
+        if let Some(name) = schema.get("$ref").and_then(Json::as_str).and_then(|path| path.rsplit('/').next())
+        {
+            let definition = self.definitions.and_then(|definitions| definitions.get(name));
+            return definition.is_some_and(|definition| self.is_reference(definition));
+        }
+        let branches = schema.get("anyOf").and_then(Json::as_array).into_iter().flatten();
+        let one_of = ["x-exactly-one-of", "x-exactly-one-of-unless-absent"].map(|word| schema.get(word));
+        let one_of = one_of.into_iter().flatten().filter_map(Json::as_array).flatten();
+        one_of.into_iter().any(|name| name == "name")
+            || schema.get("required") == Some(&Json::from(vec!["name"]))
+            || branches.into_iter().any(|branch| self.is_reference(branch))
+    }
+
+    fn wrong_type(&mut self, whole: &'s Json, is_source: bool, value: Value<'_>, site: &Site<'_>) {
+        let types = &self.types(whole);
         let expected = expected(types);
         let takes_text = types.contains(&"string");
         let source = source_text(value);
@@ -209,7 +227,8 @@ impl<'s> Walk<'s> {
             }
             View::Text(text) => {
                 let message = format!("{} is {expected}, but \"{}\" is a string", site.name(), shorten(text));
-                at_value("wrong-type", message, value)
+                let hint = self.is_reference(whole).then(|| format!("write {{ name: {} }}", shorten(text)));
+                at_value("wrong-type", message, value).maybe_hint(hint)
             }
             _ => {
                 let message = format!("{} is {expected}, but this is {}", site.name(), value.kind_name());
@@ -304,6 +323,10 @@ impl<'s> Walk<'s> {
                     findings.push(here("one-of", message));
                 }
             }
+        }
+        // An item that lacks something is left out, so that the rest of the document can be read and judged.
+        if !findings.is_empty() && site.is_item {
+            self.out.skip.insert(value.at());
         }
         self.out.findings.extend(findings);
     }

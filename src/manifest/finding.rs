@@ -54,6 +54,11 @@ impl Finding {
             Some(written) => format!("quote it: \"{}\"", shorten(written)),
             None => "quote it".to_owned(),
         };
+        let named = |what: &str| match written {
+            Some(written) => format!("the {what} {}", shorten(written)),
+            None => format!("this {what}"),
+        };
+        let (key, number, tag) = (named("key"), named("number"), named("tag"));
         let written = written.map_or_else(|| "this".to_owned(), shorten);
         let (code, message, hint): (_, String, Option<String>) = match &fault.kind {
             FaultKind::Syntax { message } => ("syntax", message.clone(), None),
@@ -74,11 +79,9 @@ impl Finding {
                 "a byte order mark may stand at the very start of a file only".to_owned(),
                 Some("remove the invisible character U+FEFF".to_owned()),
             ),
-            FaultKind::DuplicateKey { first } => (
-                "duplicate-key",
-                format!("the key {written} stands here twice, first at line {}", line_of(*first)),
-                None,
-            ),
+            FaultKind::DuplicateKey { first } => {
+                ("duplicate-key", format!("{key} stands here twice, first at line {}", line_of(*first)), None)
+            }
             FaultKind::KeyNotScalar => ("key", "a key is a string, not a mapping or a list".to_owned(), None),
             FaultKind::KeyNotString => {
                 ("key", format!("a key is a string, but {written} is none"), Some(quote_it.clone()))
@@ -95,12 +98,12 @@ impl Finding {
             ),
             FaultKind::Unrepresentable => (
                 "number",
-                format!("the number {written} fits neither a 64-bit integer nor a 64-bit float"),
+                format!("{number} fits neither a 64-bit integer nor a 64-bit float"),
                 Some("quote it, if it is meant as text".to_owned()),
             ),
             FaultKind::UnknownTag => (
                 "tag",
-                format!("the tag {written} is not one of YAML's standard tags"),
+                format!("{tag} is not one of YAML's standard tags"),
                 Some(
                     "remove it; !!str, !!int, !!float, !!bool, !!null, !!map and !!seq are known".to_owned(),
                 ),

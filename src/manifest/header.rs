@@ -61,6 +61,9 @@ pub fn classify(root: Value<'_>, list: Option<Kind>) -> Result<Class, Finding> {
         return Ok(Class::Ours(kind));
     }
     let parsed: Option<Kind> = kind.and_then(|kind| kind.parse().ok());
+    if let Some(finding) = no_string(root, version, parsed) {
+        return Err(finding);
+    }
     match (version, kind) {
         (Some(API_VERSION), Some(name)) => {
             match (parsed, name.strip_suffix("List").map(str::parse::<Kind>)) {
@@ -85,6 +88,22 @@ pub fn classify(root: Value<'_>, list: Option<Kind>) -> Result<Class, Finding> {
         (None, _) => miswritten_keys(root),
         (Some(_), _) => Ok(Class::Others),
     }
+}
+
+/// An `apiVersion` or `kind` that is no string, beside one of ours.
+fn no_string(root: Value<'_>, version: Option<&str>, kind: Option<Kind>) -> Option<Finding> {
+    let field = match (version, kind) {
+        (Some(version), None) if version == API_VERSION || is_near_miss(version) => "kind",
+        (None, Some(_)) => "apiVersion",
+        _ => return None,
+    };
+    let value = root.get(field)?;
+    if matches!(value.view(), View::Text(_) | View::Null | View::Invalid) {
+        return None;
+    }
+    let message = format!("`{field}` is a string, but this is {}", value.kind_name());
+    let finding = at(root, field, "wrong-type", message);
+    Some(if field == "kind" { finding } else { finding.hint(format!("write apiVersion: {API_VERSION}")) })
 }
 
 /// A document without `apiVersion`: others', unless one of its keys is that in another case.

@@ -45,6 +45,9 @@ pub fn for_unknown_field(kind: Kind, path: &str, name: &str) -> Option<&'static 
         (Kind::User, "spec", _) if name.starts_with("twoFactor") => {
             "two-factor methods are the person's own and cannot be declared"
         }
+        (Kind::User, "spec", "roles") => {
+            "roles belong to a registration: `registrations: [{ application: { name: … }, roles: [ … ] }]`"
+        }
         (Kind::User, "spec", "sendSetPasswordEmail") => {
             "write `initial: { sendSetPasswordIdentityType: email }`"
         }

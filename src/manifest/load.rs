@@ -123,6 +123,7 @@ fn empty(files: usize, passed_over: usize) -> LoadError {
     let message = match (files, passed_over) {
         (0, _) => "no manifests: no file was given or found".to_owned(),
         (_, 0) => "no manifests: the input is empty".to_owned(),
+        (_, 1) => "no manifests of fusionkeep.dev: 1 document of others was passed over".to_owned(),
         (_, others) => {
             format!("no manifests of fusionkeep.dev: {others} documents of others were passed over")
         }

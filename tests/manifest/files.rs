@@ -143,6 +143,10 @@ fn near_misses_of_our_group_are_errors() {
         ("apiVersion: fusionkeep.dev/v1alpha1\nkind: Group", "unknown-kind"),
         ("apiversion: fusionkeep.dev/v1alpha1\nkind: User", "missing-field"),
         ("apiversion: fusionkeep.dev/v1alpha1\nKind: User", "unknown-field"),
+        ("apiVersion: fusionkeep.dev/v1alpha1\nkind: 5", "wrong-type"),
+        ("apiVersion: fusionkeep.dev/v1alpha1\nkind: [User]", "wrong-type"),
+        ("apiVersion: 1\nkind: User", "wrong-type"),
+        ("apiVersion: [v1]\nkind: Lambda", "wrong-type"),
     ] {
         let text = format!("{head}\nmetadata: {{ name: x }}\nspec: {{ email: a@b }}\n");
         let found = codes(&text);
@@ -404,6 +408,7 @@ fn all_errors_of_all_files_are_told_at_once() {
             ("a.yaml", 15, "invalid-value"),
             ("b.json", 1, "unquoted"),
             ("b.json", 2, "syntax"),
+            ("c.yaml", 5, "unresolved-reference"),
             ("c.yaml", 7, "unquoted"),
         ]
     );

@@ -276,6 +276,31 @@ fn messages_say_what_was_meant() {
             "did you mean Match?",
         ]
     );
+    for (kind, spec, hint) in [
+        ("Entity", "type: company", "write { name: company }"),
+        ("User", "email: a@b\ninstanceRef: prod", "write { name: prod }"),
+        ("EntityGrant", "entity: { clientId: x }\nuser: richard", "write { name: richard }"),
+        ("EntityType", "permissions: [read]", "write { name: read }"),
+        ("User", "email: a@b\nroles: [admin]", "roles belong to a registration"),
+        ("Lambda", "type: JWTPopulate\nbodyFile: nothing.js", "relative to the manifest's own folder"),
+    ] {
+        let hints: Vec<String> = diagnostics(&document(kind, "x", spec))
+            .into_iter()
+            .filter_map(|diagnostic| diagnostic.hint)
+            .collect();
+        assert!(hints.iter().any(|told| told.contains(hint)), "{spec}: {hints:?}");
+    }
+}
+
+#[test]
+fn a_long_line_is_shown_in_part_with_its_own_column() {
+    let long = format!("{{ email: a@b, firstName: {}, lstName: z }}", "x".repeat(5000));
+    let found = diagnostics(&document("User", "x", &long)).remove(0);
+    let place = found.place.clone().unwrap();
+    assert_eq!((place.line, place.column), (5, 5030));
+    let shown = found.to_string();
+    assert!(shown.contains("m.yaml:5:5030\n"), "{shown}");
+    assert!(shown.contains(", lstName: …") && shown.lines().all(|line| line.len() < 250), "{shown}");
 }
 
 #[test]
@@ -291,6 +316,41 @@ fn moves_lead_from_where_nothing_is() {
     assert_eq!(codes(&still), [("moved-from", 3)]);
     let twice = format!("{}---\n{}", moved("a", "x"), moved("b", "x"));
     assert_eq!(codes(&twice), [("moved-from", 9)]);
+}
+
+#[test]
+fn what_is_wrong_in_itself_is_judged_in_company_too() {
+    let text = all(&[
+        (
+            "EntityType",
+            "company",
+            "name: Company\npermissions: [{ name: read }, { name: read }, {}]\nnmae: x",
+        ),
+        ("Entity", "a", "type: { name: compny }\nclientId: x\nparentId: x"),
+        ("Entity", "b", "type: { name: company }\nclientId: x\nname: \"\""),
+        ("EntityGrant", "g", "entity: { name: b }\nuser: { email: nothing }\npermissions: [reed]"),
+        ("User", "u", "email: a@b\nfirstNam: x"),
+        ("User", "u", "email: A@b"),
+    ]);
+    let found: Vec<(&str, u32)> = codes(&text);
+    assert_eq!(
+        found,
+        [
+            // Of the entity type: the permission twice, the one without a name, the unknown field.
+            ("duplicate", 6),
+            ("missing-field", 6),
+            ("unknown-field", 7),
+            ("unresolved-reference", 13),
+            ("unknown-field", 15),
+            ("duplicate", 22),
+            ("invalid-value", 23),
+            ("invalid-value", 30),
+            ("unknown-field", 38),
+            ("duplicate", 42),
+        ],
+        "{:#?}",
+        diagnostics(&text)
+    );
 }
 
 #[test]
@@ -347,6 +407,25 @@ fn one_run_has_one_target() {
     assert_eq!(run(&two, &named("b")), Ok((chosen(Some(1), 1), vec!["v".to_owned(), "w".to_owned()])));
     assert_eq!(
         run(&two, &named("default/b")),
+        Ok((chosen(Some(1), 1), vec!["v".to_owned(), "w".to_owned()]))
+    );
+    // The server is given and no instance declared: objects that name one instance are its, and of several one is
+    // chosen; they are never taken for one target together.
+    let one = [user("u", "instanceRef: { name: a }"), user("w", "")];
+    assert_eq!(run(&one, &server), Ok((chosen(None, 0), vec!["u".to_owned(), "w".to_owned()])));
+    let several =
+        [user("u", "instanceRef: { name: a }"), user("v", "instanceRef: { name: b }"), user("w", "")];
+    assert_eq!(run(&several, &server), Err("several-instances"));
+    let chosen_server = |name| Choice { server_given: true, instance: Some(name) };
+    let taken = Ok((chosen(None, 1), vec!["v".to_owned(), "w".to_owned()]));
+    assert_eq!(run(&several, &chosen_server("b")), taken);
+    assert_eq!(run(&several, &chosen_server("default/b")), taken);
+    assert_eq!(run(&several, &chosen_server("c")), Err("unknown-instance"));
+    assert_eq!(run(&[user("w", "")], &chosen_server("c")), Err("unknown-instance"));
+    // Declared, they are judged as ever, and an instance gives owner and guards only.
+    assert_eq!(run(&two, &server), Err("several-instances"));
+    assert_eq!(
+        run(&two, &chosen_server("b")),
         Ok((chosen(Some(1), 1), vec!["v".to_owned(), "w".to_owned()]))
     );
     let default = [instance("default"), instance("b"), user("u", ""), user("v", "instanceRef: { name: b }")];

@@ -16,8 +16,10 @@ impl Judge {
             }
             let pointer = format!("/spec/unset/{index}");
             match removable(kind, path) {
-                Err((message, hint)) => {
-                    self.error("unset", pointer, message).hint = hint;
+                Err(Refusal { message, hint, secret }) => {
+                    let verdict = self.error("unset", pointer, message);
+                    verdict.hint = hint;
+                    verdict.secret = secret;
                 }
                 Ok(()) if is_declared(spec, path) => {
                     let message = format!("`{}` is both declared and unset", shorten(path));
@@ -29,8 +31,22 @@ impl Judge {
     }
 }
 
+/// Why a path may not be removed.
+struct Refusal {
+    message: String,
+    hint: Option<String>,
+    /// What stands behind a secret's name may be the secret.
+    secret: bool,
+}
+
+impl Refusal {
+    fn new(message: String, hint: Option<String>) -> Self {
+        Refusal { message, hint, secret: false }
+    }
+}
+
 /// Whether a path may be removed; otherwise why not, and what was meant.
-fn removable(kind: Kind, path: &str) -> Result<(), (String, Option<String>)> {
+fn removable(kind: Kind, path: &str) -> Result<(), Refusal> {
     let row = row(kind);
     let (head, rest) = path.split_once('.').map_or((path, None), |(head, rest)| (head, Some(rest)));
     let spec = schema::of(kind).pointer("/properties/spec");
@@ -40,13 +56,12 @@ fn removable(kind: Kind, path: &str) -> Result<(), (String, Option<String>)> {
     let Some(property) = property else {
         let names = row.fields.iter().map(|rule| rule.path).filter(|name| removable(name));
         let hint = nearest(head, names).map(|near| format!("did you mean `{near}`?"));
-        return Err((format!("`{shown}` is no field of `spec`"), hint));
+        return Err(Refusal::new(format!("`{shown}` is no field of `spec`"), hint));
     };
     if !removable(head) {
-        return Err((
-            format!("`{shown}` cannot be removed"),
-            Some("`unset` names what null may name".to_owned()),
-        ));
+        let message = format!("`{}` cannot be removed", shorten(head));
+        let hint = Some("`unset` names what null may name".to_owned());
+        return Err(Refusal { message, hint, secret: rest.is_some() });
     }
     let data = row.fields.iter().any(|rule| rule.path == head && rule.compare == Compare::Data);
     match rest {
@@ -55,10 +70,10 @@ fn removable(kind: Kind, path: &str) -> Result<(), (String, Option<String>)> {
             if head == "data" || has_property(kind, property, rest) {
                 Ok(())
             } else {
-                Err((format!("`{shown}` is no field of `spec.{head}`"), None))
+                Err(Refusal::new(format!("`{shown}` is no field of `spec.{head}`"), None))
             }
         }
-        Some(_) => Err((format!("`{shown}` names nothing that can be removed"), None)),
+        Some(_) => Err(Refusal::new(format!("`{shown}` names nothing that can be removed"), None)),
     }
 }
 

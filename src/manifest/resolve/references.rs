@@ -211,6 +211,10 @@ impl<'e> Check<'e, '_> {
         let of_type = self.index.object(Kind::EntityType, &entity.address, &spec.entity_type);
         let Some(of_type) = of_type else { return };
         let Some((entity_type, _)) = objects.get(of_type) else { return };
+        // Of what is wrong in itself, permissions may have been left out.
+        if self.everything.broken.contains(&entity_type.address) {
+            return;
+        }
         let Spec::EntityType(spec) = &entity_type.spec else { return };
         let Some(permissions) = spec.permissions.set() else { return };
         let known = self
