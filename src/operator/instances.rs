@@ -151,7 +151,8 @@ impl Turn<'_> {
             server_version: state.server_version.clone().or_else(|| before.server_version.clone()),
             tenant_id: state.tenant_id.clone().or_else(|| before.tenant_id.clone()),
             last_handled_reconcile_at: self.resource.annotation(RECONCILE).map(str::to_owned),
-            objects: i64::try_from(state.objects).ok(),
+            // At a start objects have not been counted yet.
+            objects: state.objects.and_then(|count| i64::try_from(count).ok()).or(before.objects),
         };
         if status != before {
             self.context.writer.status(self.resource, self.kind, &status).await?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::stream::{BoxStream, StreamExt, TryStreamExt, select_all};
+use futures::stream::{BoxStream, StreamExt, select_all};
 use k8s_openapi::api::coordination::v1::Lease as LeaseObject;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::core::PartialObjectMeta;
@@ -311,18 +311,39 @@ impl Seen {
         Seen(Arc::new(SeenInner { left: AtomicUsize::new(watches), seen }))
     }
 
-    /// For one watch: notes the end of its first list.
-    fn of_one<K>(&self) -> impl FnMut(&watcher::Event<K>) + use<K> {
+    /// For one watch: notes the end of its first list. A namespace of a list of namespaces that is not there, or whose
+    /// rights went with it, has nothing to see and keeps no other one waiting.
+    fn of_one<K>(
+        &self,
+        namespace: Option<String>,
+    ) -> impl FnMut(&Result<watcher::Event<K>, watcher::Error>) + use<K> {
         let inner = self.0.clone();
         let mut first = true;
         move |event| {
-            let done = matches!(event, watcher::Event::InitDone) && std::mem::take(&mut first);
-            if done && inner.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            let ended = match event {
+                Ok(event) => matches!(event, watcher::Event::InitDone),
+                Err(error) => namespace.as_ref().is_some_and(|namespace| {
+                    let refused = is_refused(error);
+                    if refused && first {
+                        tracing::warn!(%namespace, %error, "a namespace cannot be listed; the others are served");
+                    }
+                    refused
+                }),
+            };
+            if ended && std::mem::take(&mut first) && inner.left.fetch_sub(1, Ordering::Relaxed) == 1 {
                 tracing::info!("all objects have been seen");
                 inner.seen.send_replace(true);
             }
         }
     }
+}
+
+/// Whether the API server refuses a list for good: not a matter of its being reached.
+fn is_refused(error: &watcher::Error) -> bool {
+    let (watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) = error else {
+        return false;
+    };
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 403 | 404))
 }
 
 /// A controller of one kind.
@@ -332,13 +353,13 @@ fn control(
     context: Arc<Context>,
     seen: &Seen,
 ) -> Ended {
-    let Source { kind, api, store, .. } = source;
+    let Source { kind, namespace, api, store } = source;
     let reader = store.as_reader();
     let changes = watcher(api, WatchConfig::default())
         .default_backoff()
         .modify(Resource::slim)
         .reflect(store)
-        .inspect_ok(seen.of_one())
+        .inspect(seen.of_one(namespace))
         .applied_objects()
         .predicate_filter(relevant, PredicateConfig::default());
     // The instance's own limit is what bounds.
@@ -376,12 +397,12 @@ fn control(
 
 /// Approvals have nothing to reconcile themselves: they wake the object that they speak of.
 fn approvals(source: Source, wakes: Wakes, seen: &Seen) -> Ended {
-    let Source { kind, api, store, .. } = source;
+    let Source { kind, namespace, api, store } = source;
     let changes = watcher(api, WatchConfig::default())
         .default_backoff()
         .modify(Resource::slim)
         .reflect(store)
-        .inspect_ok(seen.of_one())
+        .inspect(seen.of_one(namespace))
         .applied_objects();
     let running = changes.for_each(move |approval| {
         if let Ok(approval) = approval
@@ -404,7 +425,7 @@ fn watch_namespaces(client: &Client, store: StoreWriter<NamespaceMeta>, wakes: W
         .default_backoff()
         .modify(|namespace| slim(&mut namespace.metadata))
         .reflect(store)
-        .inspect_ok(seen.of_one())
+        .inspect(seen.of_one(None))
         .applied_objects();
     let running = changes.for_each(move |namespace| {
         if let Ok(name) = namespace.map(|namespace| namespace.metadata.name.unwrap_or_default()) {

@@ -10,6 +10,7 @@ pub const TESTS: &[Test] = &[
     ("kinds::everything_in_reverse_order_converges_and_goes", everything_in_reverse_order_converges_and_goes),
     ("kinds::a_lambda_follows_its_config_map", a_lambda_follows_its_config_map),
     ("kinds::a_namespace_ends_with_everything_in_it", a_namespace_ends_with_everything_in_it),
+    ("kinds::a_namespace_of_a_list_ends_too", a_namespace_of_a_list_ends_too),
     ("kinds::a_mass_deletion_is_held_until_it_is_confirmed", a_mass_deletion_is_held_until_it_is_confirmed),
 ];
 
@@ -95,7 +96,15 @@ fn a_lambda_follows_its_config_map(cluster: &Cluster) {
 }
 
 fn a_namespace_ends_with_everything_in_it(cluster: &Cluster) {
-    let scene = Scene::apart(cluster, "ends");
+    namespace_ends(cluster, Scene::apart(cluster, "ends"));
+}
+
+/// The namespace's own Role goes with it: what the operator may do must not hang on that alone.
+fn a_namespace_of_a_list_ends_too(cluster: &Cluster) {
+    namespace_ends(cluster, Scene::listed(cluster, "listed"));
+}
+
+fn namespace_ends(cluster: &Cluster, scene: Scene<'_>) {
     scene.instance("interval: 2s");
     let _operator = scene.operator(&[]);
     scene.wait_ready("fusionauthinstance/default");

@@ -73,6 +73,11 @@ impl<'c> Scene<'c> {
         Self::with_values(cluster, name, false, &one_namespace)
     }
 
+    /// With the operator's account in a namespace of its own, and rights by Role in the scene's.
+    pub fn listed(cluster: &'c Cluster, name: &str) -> Self {
+        Self::with_values(cluster, name, true, &one_namespace)
+    }
+
     /// With the operator's account in a namespace of its own, and rights in all of them.
     pub fn apart(cluster: &'c Cluster, name: &str) -> Self {
         Self::with_values(cluster, name, true, &|_| "scope.allNamespaces=true".to_owned())

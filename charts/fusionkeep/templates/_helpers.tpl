@@ -18,8 +18,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default (include "fusionkeep.name" .) }}{{ else }}{{ .Values.serviceAccount.name | default "default" }}{{ end }}
 {{- end }}
 
-{{/* What the operator needs in each namespace it serves. */}}
-{{- define "fusionkeep.namespacedRules" -}}
+{{/* What the operator needs of its own kinds. */}}
+{{- define "fusionkeep.ownKinds" -}}
 - apiGroups: [fusionkeep.dev]
   resources: [entitytypes, lambdas, users, entities, entitygrants, identityproviderlinks, fusionauthinstances]
   # Finalizers, and annotations that have done their work.
@@ -37,6 +37,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [fusionkeep.dev]
   resources: [planapprovals]
   verbs: [list, watch]
+{{- end }}
+
+{{/* What the operator needs in each namespace it serves. */}}
+{{- define "fusionkeep.namespacedRules" -}}
+{{ include "fusionkeep.ownKinds" . }}
 - apiGroups: [""]
   resources: [secrets]
   verbs: {{ if .Values.secrets.watch }}[get, list, watch]{{ else }}[get]{{ end }}

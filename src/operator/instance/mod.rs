@@ -90,8 +90,8 @@ pub struct State {
     pub verdict: Verdict,
     pub server_version: Option<String>,
     pub tenant_id: Option<String>,
-    /// Objects that use it, at the last count.
-    pub objects: usize,
+    /// Objects that use it, at the last count; None before the first one.
+    pub objects: Option<usize>,
     /// Annotations that have done their work and are to be removed, with the value that did.
     pub used: BTreeSet<&'static str>,
     /// There is no key to work with: the Secret is gone.
@@ -105,7 +105,7 @@ impl State {
             verdict,
             server_version: None,
             tenant_id: None,
-            objects: 0,
+            objects: None,
             used: BTreeSet::new(),
             key_missing: false,
         }

@@ -287,12 +287,10 @@ impl Task {
                 self.connected = Some(connected);
                 self.ledger = Some(ledger);
                 self.failures = 0;
-                let objects = self.known.len();
                 self.state.send_modify(|state| {
                     state.verdict = Verdict::ready("connected");
                     state.server_version = Some(version);
                     state.tenant_id = Some(tenant);
-                    state.objects = objects;
                     state.key_missing = false;
                 });
                 self.wakes.told(&self.key);
@@ -354,7 +352,7 @@ impl Task {
 
     /// The count of objects, as the status has it. Told at ticks only: it would be written with each object else.
     pub(super) fn tell_count(&self) {
-        let objects = self.known.len();
+        let objects = Some(self.known.len());
         let changed = self.state.send_if_modified(|state| {
             let changed = state.objects != objects;
             state.objects = objects;
