@@ -46,6 +46,9 @@ pub struct PlanOptions {
     /// How many users one import takes.
     pub import_batch: Option<u32>,
     pub limits: Limits,
+    /// What the record neither holds nor intends is created without being read first, where FusionAuth itself refuses a
+    /// second one: reading costs a request, and the answer to the creation is the judge either way.
+    pub presume_absent: bool,
 }
 
 /// Where a plan gets what it needs.
@@ -141,7 +144,9 @@ impl<'a> Planning<'a> {
                     let intended = self.intended(&desired, entry.as_ref(), &declarations);
                     let context = !self.options.selection.selects(object);
                     subjects.extend(intended.abandoned.into_iter().map(Subject::recorded));
+                    let presumed_absent = self.is_presumed_absent(object, &desired, entry.as_ref());
                     subjects.push(Subject {
+                        presumed_absent,
                         desired: Some(desired),
                         entry,
                         intended: intended.current,
@@ -160,6 +165,28 @@ impl<'a> Planning<'a> {
         }
         subjects.extend(self.no_longer_declared(objects));
         Ok((subjects, problems))
+    }
+
+    /// Whether an object is created unread. FusionAuth refuses a second user of one sign-in name and a second entity of
+    /// one clientId, but not a second entity of one name; an import does not name what it refuses.
+    fn is_presumed_absent(&self, object: &Object, desired: &Desired, entry: Option<&Entry>) -> bool {
+        let recorded = self.sources.record.is_some_and(|(loaded, _)| !loaded.is_absent());
+        let plain = desired.policy.adoption() == Adoption::Never
+            && !desired.policy.absent()
+            && !desired.suspended
+            && desired.fields.get("active") != Some(&serde_json::Value::Bool(false))
+            && desired.secrets.iter().all(|secret| secret.field != "salt");
+        let unique = match desired.address.kind {
+            Kind::User => true,
+            Kind::Entity => desired.fields.contains_key("clientId"),
+            _ => false,
+        };
+        self.options.presume_absent
+            && self.options.selection.selects(object)
+            && recorded
+            && entry.is_none()
+            && plain
+            && unique
     }
 
     /// Permissions that no manifest declares are looked up.

@@ -8,12 +8,14 @@ mod assets;
 mod chart;
 mod cluster;
 mod crds;
+mod faults;
 // Shared with the sandbox's own tests, which use all of it.
 #[allow(dead_code)]
 #[path = "../sandbox/harness.rs"]
 mod harness;
 mod kinds;
 mod leader;
+mod lives;
 mod rights;
 mod safety;
 mod scene;
@@ -30,6 +32,9 @@ use cluster::Cluster;
 /// One cluster serves every test of a run; each test works in namespaces of its own.
 static CLUSTER: OnceLock<Arc<Cluster>> = OnceLock::new();
 
+/// How many tests run at once.
+const THREADS: usize = 5;
+
 /// A test by its name.
 type Test = (&'static str, fn(&Cluster));
 
@@ -43,22 +48,26 @@ fn trial(name: &str, present: bool, test: fn(&Cluster)) -> Trial {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // They wait more than they work, each in namespaces of its own.
+    arguments.test_threads = arguments.test_threads.or(Some(THREADS));
     let present = assets::present();
     if !present {
         eprintln!("no kube-apiserver here, its tests are ignored; build it once with: tests/kube/build");
     }
-    let mut trials = Vec::new();
-    for (name, test) in [crds::TESTS, users::TESTS].concat() {
-        trials.push(trial(name, present, test));
-    }
-    // Not all of these hold yet, and some depend on the machine's speed: asked for by name of the variable.
-    let asked = std::env::var_os("FUSIONKEEP_KUBE_TESTS").is_some_and(|value| value == "all");
-    for (name, test) in
-        [kinds::TESTS, safety::TESTS, steady::TESTS, leader::TESTS, chart::TESTS, rights::TESTS].concat()
-    {
-        trials.push(trial(name, present && asked, test));
-    }
+    let tests = [
+        crds::TESTS,
+        lives::TESTS,
+        users::TESTS,
+        kinds::TESTS,
+        faults::TESTS,
+        safety::TESTS,
+        steady::TESTS,
+        leader::TESTS,
+        chart::TESTS,
+        rights::TESTS,
+    ];
+    let trials = tests.concat().into_iter().map(|(name, test)| trial(name, present, test)).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     if let Some(cluster) = CLUSTER.get() {
         cluster.stop();

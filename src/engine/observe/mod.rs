@@ -31,12 +31,14 @@ pub struct Subject {
     pub intended: Option<Entry>,
     /// Only referred to by what the run is about: it is read and compared, and nothing is done about it.
     pub context: bool,
+    /// It is not read: what nobody has created is not there, and the server's answer to its creation is the judge.
+    pub presumed_absent: bool,
 }
 
 impl Subject {
     /// Of what the record alone speaks of.
     pub fn recorded(entry: Entry) -> Self {
-        Subject { desired: None, entry: Some(entry), intended: None, context: false }
+        Subject { desired: None, entry: Some(entry), intended: None, context: false, presumed_absent: false }
     }
 
     pub fn kind(&self) -> Kind {
@@ -161,14 +163,23 @@ impl<S: Sink> Observer<'_, S> {
         debug_assert!(has_id(kind));
         let mut indexes: HashMap<Uuid, Vec<usize>> = HashMap::new();
         for (index, subject) in self.subjects.iter().enumerate() {
-            if let Some(id) = subject.id().filter(|_| subject.kind() == kind) {
+            if let Some(id) = subject.id().filter(|_| subject.kind() == kind && !subject.presumed_absent) {
                 indexes.entry(id).or_default().push(index);
             }
         }
         ById { kind, indexes, seen: HashSet::new() }
     }
 
+    /// Nothing stands where these belong, for all that is known.
+    fn hand_presumed_absent(&self, kind: Kind) {
+        let presumed = |(_, subject): &(usize, &Subject)| subject.presumed_absent && subject.kind() == kind;
+        for (index, _) in self.subjects.iter().enumerate().filter(presumed) {
+            self.hand_nothing(index);
+        }
+    }
+
     async fn users(&self) -> Result<(), Error> {
+        self.hand_presumed_absent(Kind::User);
         let mut subjects = self.by_id(Kind::User);
         let ids = subjects.ids();
         if ids.is_empty() {
@@ -181,6 +192,7 @@ impl<S: Sink> Observer<'_, S> {
     }
 
     async fn entities(&self) -> Result<(), Error> {
+        self.hand_presumed_absent(Kind::Entity);
         let mut subjects = self.by_id(Kind::Entity);
         let ids = subjects.ids();
         if ids.is_empty() {

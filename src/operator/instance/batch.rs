@@ -254,7 +254,7 @@ impl Task {
             },
         };
         let selection = Selection { targets, labels: None };
-        PlanOptions { selection, prune: true, limits, ..PlanOptions::default() }
+        PlanOptions { selection, prune: true, limits, presume_absent: true, ..PlanOptions::default() }
     }
 
     /// A 401: of the key as a whole, which is the instance's, or of one kind's routes.
