@@ -16,6 +16,7 @@ mod harness;
 mod kinds;
 mod leader;
 mod lives;
+mod ownership;
 mod rights;
 mod safety;
 mod scene;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         kinds::TESTS,
         faults::TESTS,
         safety::TESTS,
+        ownership::TESTS,
         steady::TESTS,
         leader::TESTS,
         chart::TESTS,

@@ -83,6 +83,11 @@ impl<'c> Scene<'c> {
         Self::with_values(cluster, name, true, &|_| "scope.allNamespaces=true".to_owned())
     }
 
+    /// Of a FusionAuth that is there already.
+    pub fn serving(cluster: &'c Cluster, name: &str, api: Api) -> Self {
+        Scene { api, ..Self::new(cluster, name) }
+    }
+
     /// With the rights that values of the chart give, which come from the namespace's name. `apart`: with the operator's
     /// account in a namespace of its own.
     pub fn with_values(

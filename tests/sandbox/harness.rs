@@ -41,7 +41,9 @@ impl Api {
         PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
         let running = Sandbox::start(config).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { running, runtime, client: reqwest::Client::new() }
+        // Nobody polls the client between calls: a connection that the server closed meanwhile would look open.
+        let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
+        Self { running, runtime, client }
     }
 
     /// A sandbox on the Elasticsearch engine that indexes at once.

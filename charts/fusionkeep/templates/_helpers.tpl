@@ -39,9 +39,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   verbs: [list, watch]
 {{- end }}
 
-{{/* What the operator needs in each namespace it serves. */}}
+{{/* What the operator needs besides in each namespace it serves. */}}
 {{- define "fusionkeep.namespacedRules" -}}
-{{ include "fusionkeep.ownKinds" . }}
 - apiGroups: [""]
   resources: [secrets]
   verbs: {{ if .Values.secrets.watch }}[get, list, watch]{{ else }}[get]{{ end }}
