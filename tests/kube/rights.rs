@@ -221,7 +221,7 @@ fn holds(scope: &str) {
 }
 
 fn one_namespace_takes_exactly_what_is_granted(_: &Cluster) {
-    holds("scope.allNamespaces=false,scope.namespaces={NAMESPACE}");
+    holds("scope.allNamespaces=false,scope.endNamespaces=false,scope.namespaces={NAMESPACE}");
 }
 
 fn some_namespaces_take_exactly_what_is_granted(_: &Cluster) {
