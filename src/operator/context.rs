@@ -52,6 +52,8 @@ pub struct Context {
     pub metrics: Metrics,
     pub backoff: Backoff,
     pub seen: watch::Receiver<bool>,
+    /// Every namespace is served, and so nobody else serves any.
+    pub serves_all: bool,
     /// Statuses that were written and may not have come back by the watch yet.
     pub written: Written,
 }
@@ -155,6 +157,11 @@ impl Instances {
     /// How many objects use it, as far as is known.
     pub fn users(&self, key: &InstanceKey) -> usize {
         self.locked().get(key).map_or(0, |entry| entry.users.len())
+    }
+
+    /// Whether its task runs.
+    pub fn is_declared(&self, key: &InstanceKey) -> bool {
+        self.locked().contains_key(key)
     }
 
     fn going(&self) -> Vec<InstanceKey> {

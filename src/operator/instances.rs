@@ -53,6 +53,9 @@ impl Turn<'_> {
         if going && !self.has_users() {
             return self.end().await;
         }
+        if !going && self.is_left_to_others() {
+            return Ok(());
+        }
         if !going {
             self.context.writer.finalizer(self.resource, self.kind, true).await?;
         }
@@ -128,6 +131,22 @@ impl Turn<'_> {
                 object.has_finalizer() && super::objects::uses(&object, kind).as_ref() == Some(&self.key)
             })
         })
+    }
+
+    /// An instance of the cluster of which no object here makes use: other operators may serve other namespaces, and two
+    /// of them would write its status in turn.
+    fn is_left_to_others(&self) -> bool {
+        let is_lent = self.kind == Kind::ClusterFusionAuthInstance && !self.context.serves_all;
+        let is_used = || {
+            self.context.instances.is_declared(&self.key)
+                || Kind::OBJECTS.into_iter().any(|kind| {
+                    self.context
+                        .stores
+                        .all(kind)
+                        .any(|object| super::objects::uses(&object, kind).as_ref() == Some(&self.key))
+                })
+        };
+        is_lent && !is_used()
     }
 
     async fn end(&self) -> Result<(), ReconcileError> {

@@ -148,6 +148,8 @@ impl Turn<'_> {
         let Some(handle) = self.context.instances.used_by(instance, self.address) else {
             // At a start objects can come before their instance: what was as declared is so until the contrary is seen.
             let is_there = self.context.stores.get(&instance.address()).is_some();
+            // It may be one of the cluster, of which nobody here has made use.
+            self.context.wakes.told(instance);
             if !is_there || !was_ready(&self.status(), self.resource.generation()) {
                 let verdict = Verdict::reconciling("DependencyNotReady", format!("waits for {instance}"));
                 self.tell(&verdict, Told::nothing()).await?;

@@ -119,7 +119,7 @@ pub async fn run(settings: Settings) -> Result<(), OperatorError> {
         leadership,
         write_deadline,
         cluster,
-        process,
+        process: format!("{}/{}/{process}", settings.namespace, settings.lease_name),
         elected: settings.election.is_some(),
         namespace: settings.namespace.clone(),
         metrics: metrics.clone(),
@@ -261,6 +261,7 @@ fn start(
         metrics,
         backoff: Backoff::default(),
         seen,
+        serves_all: settings.namespaces.is_empty(),
         written: Written::default(),
     });
     let seen = Seen::new(sources.len() + 1, seen_sender);

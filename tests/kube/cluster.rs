@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use base64::Engine;
+
 use crate::assets;
 
 const TOKEN: &str = "admintoken";
@@ -208,6 +210,20 @@ impl Cluster {
         let mut command = Command::new(assets::binary("kubectl"));
         command.arg("--kubeconfig").arg(self.kubeconfig()).args(arguments);
         command
+    }
+
+    /// Puts an object of ours into etcd, past every judgement of the API server.
+    pub fn store(&self, resource: &str, namespace: &str, name: &str, object: &serde_json::Value) {
+        let text = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+        let key = format!("/registry/fusionkeep.dev/{resource}/{namespace}/{name}");
+        let body =
+            serde_json::json!({"key": text(key.as_bytes()), "value": text(object.to_string().as_bytes())});
+        let output = Command::new("curl")
+            .args(["-sS", "--fail", "-d", &body.to_string()])
+            .arg(format!("http://127.0.0.1:{}/v3/kv/put", self.etcd_port))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// Runs kubectl and returns what it said, whatever it said.

@@ -36,9 +36,11 @@ struct Row {
     by_hand: fn(&Scene<'_>, name: &str, State),
     /// Makes a live object that nobody declares.
     make: fn(&Scene<'_>, name: &str, State),
-    /// A field to remove: the spec with it, the spec that unsets it, and whether the live object has it.
-    unset: Option<(&'static str, &'static str, fn(&Scene<'_>, &str) -> bool)>,
+    unset: Option<Unset>,
 }
+
+/// A field to remove: the spec with it, the spec that unsets it, and whether the live object has it.
+type Unset = (&'static str, &'static str, fn(&Scene<'_>, &str) -> bool);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {

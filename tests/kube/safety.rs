@@ -1,6 +1,11 @@
 //! Attacks from within a namespace, and what is refused.
 
-use serde_json::json;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
 
 use crate::Test;
 use crate::cluster::Cluster;
@@ -11,6 +16,17 @@ pub const TESTS: &[Test] = &[
     ("safety::secrets_of_others_are_not_read", secrets_of_others_are_not_read),
     ("safety::a_cluster_instance_serves_whom_it_lists", a_cluster_instance_serves_whom_it_lists),
     ("safety::one_malformed_object_stops_nobody", one_malformed_object_stops_nobody),
+    ("safety::names_and_redirects_lead_nowhere", names_and_redirects_lead_nowhere),
+    (
+        "safety::an_instance_reads_labelled_secrets_of_its_own_namespace",
+        an_instance_reads_labelled_secrets_only,
+    ),
+    ("safety::administration_of_fusionauth_is_not_given", administration_of_fusionauth_is_not_given),
+    ("safety::a_canary_is_heard_nowhere", a_canary_is_heard_nowhere),
+    (
+        "safety::what_is_stored_under_an_older_schema_stops_nobody",
+        what_is_stored_under_an_older_schema_stops_nobody,
+    ),
     ("safety::a_lost_permission_stalls_its_kind_alone", a_lost_permission_stalls_its_kind_alone),
 ];
 
@@ -113,6 +129,240 @@ fn a_cluster_instance_serves_whom_it_lists(cluster: &Cluster) {
     scene.wait_gone("user.fusionkeep.dev/good");
     assert_eq!(scene.api.get(format!("/api/user/{id}")).ok()["user"]["active"], true, "let go");
     assert!(!RUNNER_KEY.is_empty());
+}
+
+/// A host name that leads to an address that is never allowed, and a server that leads away.
+fn names_and_redirects_lead_nowhere(cluster: &Cluster) {
+    let scene = Scene::new(cluster, "leads");
+    let target = scene.api.running.url();
+    let by_name = format!("http://localhost:{}", scene.api.running.addr().port());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let redirecting = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (counter, location) = (asked.clone(), target.clone());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            counter.fetch_add(1, Ordering::Relaxed);
+            let mut buffer = [0; 4096];
+            let read = stream.read(&mut buffer).unwrap_or_default();
+            let line = String::from_utf8_lossy(&buffer[..read]);
+            let path = line.split(' ').nth(1).unwrap_or("/").to_owned();
+            let answer = format!(
+                "HTTP/1.1 307 Temporary Redirect\r\nLocation: {location}{path}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            );
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    let operator = scene.operator(&["--allowed-urls", &by_name, "--allowed-urls", &redirecting]);
+    scene.apply("FusionAuthInstance", "named", &instance(&by_name, "attacker"));
+    scene.apply("FusionAuthInstance", "redirecting", &instance(&redirecting, "attacker"));
+    scene.until("the name is refused", || scene.ready("fusionauthinstance/named")["status"] == "False");
+    scene.until("the redirect is refused", || {
+        scene.ready("fusionauthinstance/redirecting")["status"] == "False"
+    });
+    assert!(asked.load(Ordering::Relaxed) > 0, "it was asked");
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert!(scene.requests().is_empty(), "nothing has come there: {:?}", scene.requests());
+    for name in ["named", "redirecting"] {
+        let said = scene.ready(&format!("fusionauthinstance/{name}"));
+        assert_eq!(said["status"], "False", "{said}");
+        assert!(!said["message"].as_str().unwrap_or_default().is_empty(), "{said}");
+    }
+    assert!(!operator.log().contains("sandbox-key"));
+}
+
+fn an_instance_reads_labelled_secrets_only(cluster: &Cluster) {
+    let scene = Scene::new(cluster, "keys");
+    scene.kubectl(&["label", "secret", "fusionauth", "fusionkeep.dev/readable-"]);
+    scene.instance("interval: 1h");
+    let _operator = scene.operator(&[]);
+    let said = scene.wait_reason("fusionauthinstance/default", "KeyMissing");
+    assert!(said.contains("fusionkeep.dev/readable"), "{said}");
+    assert!(scene.requests().is_empty(), "{:?}", scene.requests());
+    scene.kubectl(&["label", "secret", "fusionauth", "fusionkeep.dev/readable=true"]);
+    scene.wait_ready("fusionauthinstance/default");
+    // Neither the operator's own environment nor its files, nor another namespace's Secret can be named.
+    let url = scene.api.running.url();
+    for (source, message) in [
+        ("{fromEnv: FUSIONKEEP_API_KEY}", "secretKeyRef"),
+        ("{fromFile: /var/run/secrets/kubernetes.io/serviceaccount/token}", "secretKeyRef"),
+        ("{secretKeyRef: {name: x, key: y, namespace: kube-system}}", "unknown field"),
+    ] {
+        let spec = format!("{{url: '{url}', owner: attacker, apiKey: {source}}}");
+        let (accepted, said) = scene.try_apply(&manifest("FusionAuthInstance", "bad", &spec));
+        assert!(!accepted && said.contains(message), "{source}: {said}");
+    }
+    let (accepted, said) = scene.try_apply(&manifest(
+        "User",
+        "bad",
+        "{username: x, instanceRef: {name: default, namespace: other}}",
+    ));
+    assert!(!accepted && said.contains("unknown field"), "{said}");
+}
+
+fn administration_of_fusionauth_is_not_given(cluster: &Cluster) {
+    let (scene, _operator) = Scene::at_work(cluster, "admin");
+    let administrator = "{username: boss, registrations: [{application: {id: 3c219e58-ed0e-4b18-ad48-f4f92793ae32}, \
+                         roles: [admin]}]}";
+    scene.apply("User", "boss", administrator);
+    scene.apply("User", "good", "{username: good}");
+    let said = scene.wait_reason("user.fusionkeep.dev/boss", "Guard");
+    assert!(said.contains("allowAdminRoles"), "{said}");
+    scene.wait_ready("user.fusionkeep.dev/good");
+    assert_eq!(scene.api.get("/api/user?username=boss").status, 404);
+    // By an id of one's own choosing, it is the same.
+    scene.instance("interval: 2s, guards: {allowAdminRoles: true}");
+    scene.wait_ready("user.fusionkeep.dev/boss");
+    let roles = scene.user("boss")["registrations"][0]["roles"].clone();
+    assert_eq!(roles, json!(["admin"]));
+}
+
+/// Secrets that are sent, that come back, and that FusionAuth complains about.
+fn a_canary_is_heard_nowhere(cluster: &Cluster) {
+    let scene = Scene::new(cluster, "canary");
+    let key = json!({"apiKey": {"key": "canary-api-key"}});
+    scene.api.post("/api/api-key", &key).ok();
+    let runner = "canary-runner-key-0123456789abcdef0123456789abcdef";
+    scene.secret("fusionauth", &[("api-key", "canary-api-key"), ("runner-key", runner)]);
+    scene.secret(
+        "canaries",
+        &[
+            ("password", "canary-password"),
+            ("short", "canary"),
+            ("client", "canary-client-secret"),
+            ("token", "canary-link-token"),
+        ],
+    );
+    let provider = json!({"identityProvider": {"type": "Google", "name": "Google", "enabled": true,
+        "client_id": "x", "client_secret": "canary-provider", "buttonText": "Google"}});
+    scene.api.post("/api/identity-provider", &provider).ok();
+    scene.instance("interval: 2s, linkInterval: 2s");
+    let operator = scene.operator_logging("debug");
+    let secret = |key: &str| format!("{{secretKeyRef: {{name: canaries, key: {key}}}}}");
+    let objects = [
+        manifest("EntityType", "company", "{name: Company}"),
+        manifest("User", "sent", &format!("{{username: sent, password: {}}}", secret("password"))),
+        manifest(
+            "User",
+            "initial",
+            &format!("{{username: initial, initial: {{password: {}}}}}", secret("password")),
+        ),
+        // Too short for FusionAuth, which says so.
+        manifest("User", "refused", &format!("{{username: refused, password: {}}}", secret("short"))),
+        manifest(
+            "User",
+            "hashed",
+            &format!(
+                "{{username: hashed, initial: {{password: {{secretKeyRef: {{name: canaries, key: password}}, salt: {}, \
+             encryptionScheme: salted-sha256, factor: 1}}}}}}",
+                secret("client")
+            ),
+        ),
+        manifest(
+            "Entity",
+            "raviga",
+            &format!("{{name: Raviga, type: {{name: company}}, clientSecret: {}}}", secret("client")),
+        ),
+        manifest(
+            "IdentityProviderLink",
+            "google",
+            &format!(
+                "{{identityProvider: {{name: Google}}, user: {{name: sent}}, identityProviderUserId: '1', initial: {{token: {}}}}}",
+                secret("token")
+            ),
+        ),
+    ];
+    for object in &objects {
+        let (success, said) = scene.try_apply(object);
+        assert!(success, "{said}");
+    }
+    for name in [
+        "user.fusionkeep.dev/sent",
+        "user.fusionkeep.dev/initial",
+        "entity.fusionkeep.dev/raviga",
+        "identityproviderlink.fusionkeep.dev/google",
+    ] {
+        scene.wait_ready(name);
+    }
+    scene.until("it is refused", || scene.ready("user.fusionkeep.dev/refused")["status"] == "False");
+    // Changed by hand, it is corrected; FusionAuth sends the one that stands there.
+    let id = scene.id("entity.fusionkeep.dev/raviga");
+    let by_hand = json!({"entity": {"clientSecret": "canary-by-hand"}});
+    scene.api.merge_patch(format!("/api/entity/{id}"), &by_hand).ok();
+    scene.until("the client secret is corrected", || {
+        scene.api.get(format!("/api/entity/{id}")).ok()["entity"]["clientSecret"] == "canary-client-secret"
+    });
+    scene.until("it is told", || scene.events().contains("raviga"));
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let mut heard =
+        vec![("log", operator.log()), ("events", scene.events()), ("metrics", scene.metrics(&operator))];
+    heard.push(("events in full", scene.kubectl(&["get", "events", "-o", "json"])));
+    heard.push(("objects", scene.kubectl(&["get", "fusionkeep", "-o", "json"])));
+    heard.push(("record", scene.api.get("/api/group").text));
+    for (place, text) in heard {
+        let text = text
+            .replace("\"name\":\"canaries\"", "")
+            .replace("\"name\": \"canaries\"", "")
+            .replace("canaries", "");
+        // The names of this test's own namespace and account.
+        let text = text.replace(&scene.namespace, "");
+        if let Some(at) = text.find("canary") {
+            panic!("{place}: {}", &text[at.saturating_sub(200)..(at + 60).min(text.len())]);
+        }
+    }
+}
+
+/// Put into etcd as an earlier version, or somebody's hand, would have.
+fn what_is_stored_under_an_older_schema_stops_nobody(cluster: &Cluster) {
+    let (scene, _operator) = Scene::at_work(cluster, "older");
+    scene.apply("User", "good", "{username: good}");
+    scene.wait_ready("user.fusionkeep.dev/good");
+    let specs: [(&str, Value); 5] = [
+        ("old-type", json!({"username": 7, "registrations": "none"})),
+        ("old-null", Value::Null),
+        ("old-list", json!([1, 2])),
+        ("old-policy", json!({"username": "p", "policy": {"deletion": "Cascade"}})),
+        ("old-file", json!({"username": "f", "password": {"fromFile": "/etc/passwd"}})),
+    ];
+    for (name, spec) in &specs {
+        cluster.store(
+            "users",
+            &scene.namespace,
+            name,
+            &json!({
+                "apiVersion": "fusionkeep.dev/v1alpha1", "kind": "User", "spec": spec,
+                "metadata": {"name": name, "namespace": scene.namespace, "uid": uuid::Uuid::new_v4(),
+                    "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"},
+            }),
+        );
+    }
+    scene.apply("User", "better", "{username: better}");
+    scene.wait_ready("user.fusionkeep.dev/better");
+    scene.apply("User", "good", "{username: good, firstName: G}");
+    scene.until("others go on", || scene.user("good")["firstName"] == "G");
+    for (name, _) in &specs {
+        let object = format!("user.fusionkeep.dev/{name}");
+        scene.until(&format!("{name} is judged"), || scene.ready(&object)["status"] == "False");
+        assert_eq!(scene.ready(&object)["reason"], "Invalid", "{}", scene.get(&object));
+        scene.kubectl(&["delete", &object, "--wait=false"]);
+        scene.wait_gone(&object);
+    }
+    // A start finds them as a watch does.
+    cluster.store(
+        "users",
+        &scene.namespace,
+        "again",
+        &json!({
+            "apiVersion": "fusionkeep.dev/v1alpha1", "kind": "User", "spec": "nothing",
+            "metadata": {"name": "again", "namespace": scene.namespace, "uid": uuid::Uuid::new_v4(),
+                "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"},
+        }),
+    );
+    drop(_operator);
+    let _another = scene.operator(&[]);
+    scene.apply("User", "last", "{username: last}");
+    scene.wait_ready("user.fusionkeep.dev/last");
 }
 
 fn one_malformed_object_stops_nobody(cluster: &Cluster) {

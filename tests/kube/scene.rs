@@ -134,6 +134,11 @@ impl<'c> Scene<'c> {
         (scene, operator)
     }
 
+    /// An operator that logs everything from a level on.
+    pub fn operator_logging(&self, level: &str) -> Operator {
+        self.operator(&["--log-filter", level])
+    }
+
     /// Starts an operator as the chart's service account.
     pub fn operator(&self, arguments: &[&str]) -> Operator {
         self.operator_of_all(&[&["--namespace", &self.namespace], arguments].concat())

@@ -603,7 +603,11 @@ fn refused(problem: &Problem) -> Answer {
     }
     let problem = &problem;
     let reason = match problem.code.as_str() {
-        "adoption-conflict" | "claimed" => "Conflict",
+        "adoption-conflict"
+        | "ambiguous-adoption"
+        | "claimed"
+        | "claimed-by-another-owner"
+        | "link-held-by-another-user" => "Conflict",
         "unresolved-reference" | "ambiguous-reference" => "ReferenceNotFound",
         "reference-outside-selection" => {
             return Answer::Dependency { on: Vec::new(), message: told(problem) };

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Runner<'a> {
     /// The cluster.
     pub id: &'a str,
-    /// This process, unique among all replicas and their starts.
+    /// This process, unique among all replicas and their starts: what replicas of one operator share, `/`, the rest.
     pub host: &'a str,
     /// Replicas elect a leader, which this one is.
     pub elected: bool,
@@ -34,7 +34,10 @@ impl Runner<'_> {
     /// Whether nobody writes under this lock any more: it is an earlier connection's of this process, which has ended, or
     /// another replica's, whose lease this one has now and whose writes that lease refuses.
     fn is_dead(&self, holder: &Holder) -> bool {
-        holder.host == self.host || (self.elected && holder.runner == self.id)
+        let replicas = |host: &str| host.rsplit_once('/').map(|(operator, _)| operator.to_owned());
+        // Another operator of the same cluster has a lease of its own, and may well be at work.
+        let replica = holder.runner == self.id && replicas(&holder.host) == replicas(self.host);
+        holder.host == self.host || (self.elected && replica)
     }
 }
 
