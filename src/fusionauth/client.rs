@@ -221,13 +221,16 @@ impl Client {
         let prepared = self.prepare(call)?;
         let mut attempts = Attempts::new(&self.shared.retry);
         let mut failed: Option<Error> = None;
+        // Whether an attempt may have been carried out.
         let mut open = false;
         loop {
             let result = self.attempt(call, &prepared, failed.is_some()).await;
             let error = match result.and_then(|response| self.note(call, &response, decode(&response))) {
                 Ok(value) => return Ok(value),
                 // A refusal of our own must not hide that an earlier attempt may have been carried out.
-                Err(error) if error.is_refused_here() => return Err(failed.unwrap_or(error)),
+                Err(error) if error.is_refused_here() => {
+                    return Err(failed.unwrap_or(error).after_open_attempts(open));
+                }
                 Err(error) => error,
             };
             if error.is_not_found() {
@@ -235,7 +238,7 @@ impl Client {
                     return decode(&Response::made(call, Bytes::new()));
                 }
                 self.prove_base_url(call).await?;
-                return Err(error);
+                return Err(error.after_open_attempts(open));
             }
             open |= error.outcome_unknown();
             let wait = if error.is_unauthorized() {
@@ -251,16 +254,17 @@ impl Client {
             {
                 match self.recognise(call, recovery).await {
                     Ok(Some(found)) => return decode(&found),
-                    Ok(None) => {}
+                    // Answered, and not there: what has ended cannot be carried out any more.
+                    Ok(None) => open &= error.status().is_none(),
                     Err(differs) if matches!(differs.kind(), ErrorKind::CreateDiffers { .. }) => {
                         return Err(differs);
                     }
                     // What matters is that the create's outcome is unknown, not that it could not be looked up.
-                    Err(_) => return Err(error),
+                    Err(_) => return Err(error.after_open_attempts(open)),
                 }
             }
             if wait.is_none() {
-                return Err(error);
+                return Err(error.after_open_attempts(open));
             }
             failed = Some(error);
         }

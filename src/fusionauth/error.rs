@@ -14,6 +14,8 @@ pub struct Error {
     /// The call, unless the client could not even be made.
     call: Option<(Method, &'static str)>,
     kind: Box<ErrorKind>,
+    /// An attempt of the call may have been carried out.
+    open: bool,
 }
 
 /// What went wrong.
@@ -150,12 +152,12 @@ impl Error {
     /// An error of a call.
     #[must_use]
     pub fn new(method: &Method, route: &'static str, kind: ErrorKind) -> Self {
-        Self { call: Some((method.clone(), route)), kind: Box::new(kind) }
+        Self { call: Some((method.clone(), route)), kind: Box::new(kind), open: false }
     }
 
     /// An error before any call.
     pub(super) fn configuration(message: impl Into<String>) -> Self {
-        Self { call: None, kind: Box::new(ErrorKind::Configuration(message.into())) }
+        Self { call: None, kind: Box::new(ErrorKind::Configuration(message.into())), open: false }
     }
 
     /// What went wrong.
@@ -220,7 +222,20 @@ impl Error {
         }
     }
 
-    /// Whether the request may have been carried out although the call failed.
+    /// The same error, at the end of a call of which an attempt may have been carried out.
+    #[must_use]
+    pub(super) fn after_open_attempts(self, open: bool) -> Self {
+        Self { open: self.open || open, ..self }
+    }
+
+    /// Whether any attempt of the call may have been carried out although the call failed, as far as could be found
+    /// out.
+    #[must_use]
+    pub fn may_have_been_done(&self) -> bool {
+        self.open
+    }
+
+    /// Whether the last attempt may have been carried out although the call failed.
     #[must_use]
     pub fn outcome_unknown(&self) -> bool {
         match *self.kind {

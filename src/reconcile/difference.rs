@@ -75,7 +75,11 @@ impl Difference {
 
 /// What creating the object sets: everything that is declared.
 pub(super) fn for_create(desired: &Desired, observed: &Observed<'_>) -> Difference {
-    let mut difference = differences(desired, &Fields::new(), &BTreeMap::new(), &BTreeSet::new());
+    let mut difference = match desired.address.kind {
+        // All that a link has is its key, of which the record knows without being told that it was written.
+        Kind::IdentityProviderLink => Difference::default(),
+        _ => differences(desired, &Fields::new(), &BTreeMap::new(), &BTreeSet::new()),
+    };
     if let Some(id) = observed.entity_type {
         difference.fields.push(Delta {
             path: FieldPath::field("type"),

@@ -34,7 +34,8 @@ pub struct Entry {
     /// The object stood there before us and was adopted.
     #[serde(default, skip_serializing_if = "is_false")]
     pub adopted: bool,
-    /// Written before the object's first create; the object may or may not exist.
+    /// Written before the object's first create; the object may or may not exist. With `deactivated_by_us`:
+    /// written before the deactivation, which may or may not have been made.
     #[serde(default, skip_serializing_if = "is_false")]
     pub intent: bool,
     /// A user whom we deactivated because the declaration went. The claim stays, so that the same person is

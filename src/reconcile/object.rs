@@ -97,10 +97,7 @@ impl<'a> Planning<'a> {
         let making = Making { desired: self.desired, key: &key, difference: &difference, live: None };
         calls.extend(calls::create(making));
         let mut fields = change::key_fields(previous.map(|live| &live.key), Some(&key));
-        fields.extend(change::fields(self.kind(), &difference, None).into_iter().filter(|field| {
-            // A link's key says it already.
-            !(self.kind() == Kind::IdentityProviderLink && field.path == "identityProviderUserId")
-        }));
+        fields.extend(change::fields(self.kind(), &difference, None));
         self.planned.takes = unique::of_fields(self.kind(), &self.desired.fields);
         self.planned.takes.extend(unique::of_key(&key));
         self.planned.frees.retain(|freed| !self.planned.takes.contains(freed));

@@ -18,12 +18,16 @@ struct Scope {
 }
 
 impl Change {
-    /// What is written before the first create: the object as it will be held, marked as an intent. None for
-    /// changes that create nothing.
+    /// What the record is told before the first write: the object as it will be held. What it does not hold yet is
+    /// marked as an intent; of what it holds, a crash must lose neither fields that were written nor a deactivation.
+    /// None for what is let go and for changes that write nothing.
     pub fn intent(&self) -> Option<Entry> {
-        let creates = self.action == Action::Create || self.reason == Reason::KeyChanged;
+        let takes =
+            matches!(self.action, Action::Create | Action::Adopt) || self.reason == Reason::KeyChanged;
         match &self.record {
-            RecordUpdate::Put { entry, .. } if creates => Some(Entry { intent: true, ..(**entry).clone() }),
+            RecordUpdate::Put { entry, .. } if takes || !self.calls.is_empty() => {
+                Some(Entry { intent: takes, ..(**entry).clone() })
+            }
             _ => None,
         }
     }

@@ -65,10 +65,12 @@ fn remove(
         // By us in an earlier run, by our own `active: false`, or by others. The claim stays: the person still
         // stands there and may be declared again.
         planned.keeps = unique;
-        planned.verdict = Verdict::Nothing;
+        let intended = entry.deactivated_by_us && entry.intent;
+        planned.verdict = if intended { Verdict::Record(settled(entry)) } else { Verdict::Nothing };
         return;
     }
-    if entry.deactivated_by_us && live.active && deletion == Deletion::Deactivate {
+    // An intent that came to nothing is no opening by somebody.
+    if entry.deactivated_by_us && !entry.intent && live.active && deletion == Deletion::Deactivate {
         // Somebody opened the account again after us: that is theirs to decide.
         planned.keeps = unique;
         planned.verdict = Verdict::Record(RecordUpdate::Remove(entry.key.clone()));
@@ -104,10 +106,7 @@ fn deletion_change(
     let kind = entry.address.kind;
     let record = match deletion {
         // The claim stays, so that the same person is reactivated when declared again.
-        Deletion::Deactivate => RecordUpdate::Put {
-            entry: Box::new(Entry { deactivated_by_us: true, intent: false, ..entry.clone() }),
-            replaces: None,
-        },
+        Deletion::Deactivate => settled(entry),
         Deletion::Delete | Deletion::Orphan => RecordUpdate::Remove(entry.key.clone()),
     };
     Change {
@@ -126,6 +125,12 @@ fn deletion_change(
         protected: entry.protected,
         record,
     }
+}
+
+/// The entry of a user whom we have deactivated.
+fn settled(entry: &Entry) -> RecordUpdate {
+    let entry = Entry { deactivated_by_us: true, intent: false, ..entry.clone() };
+    RecordUpdate::Put { entry: Box::new(entry), replaces: None }
 }
 
 fn shown(kind: Kind, live: &Live, deletion: Deletion) -> Vec<super::FieldChange> {

@@ -7,5 +7,8 @@ mod faults;
 mod harness;
 mod owner;
 mod ownership;
+mod random;
 mod references;
+mod schedules;
 mod slice;
+mod state;

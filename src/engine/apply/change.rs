@@ -11,7 +11,7 @@ use crate::reconcile::{Action, Call, Change, Key, Live, Problem, Purpose, Record
 use super::super::error::UNREACHABLE;
 use super::super::keys::SecretOf;
 use super::super::reread::{Lives, reread_all, reread_one};
-use super::{Apply, Ended, Error, Recheck, Run, send};
+use super::{Apply, Ended, Error, Recheck, Run, locked, send};
 
 impl Apply<'_> {
     /// A plan belongs to one server, tenant and owner.
@@ -103,7 +103,10 @@ impl Run<'_> {
                     }
                     CallError::Api(error) => self.failed(change, &error).await,
                 };
-                self.record_partly(change, done);
+                // Where nobody knows, the record keeps what was intended, which is more than what was done.
+                if !matches!(ended, Ended::Unknown(_)) {
+                    self.record_partly(change, done);
+                }
                 return ended;
             }
         }
@@ -137,9 +140,9 @@ impl Run<'_> {
         }
         let clash = error.is_duplicate().is_some() || matches!(error.kind(), ErrorKind::CreateDiffers { .. });
         if clash && let Some(problem) = self.conflict(change, error).await {
-            return Ended::Failed(Box::new(problem));
+            return ended(error, problem);
         }
-        Ended::Failed(Box::new(told(change, error)))
+        ended(error, told(change, error))
     }
 
     /// Ends the run where nothing can go well any more (DESIGN §3: TLS, DNS, licence, the lock).
@@ -156,14 +159,12 @@ impl Run<'_> {
     }
 
     fn stop_kind(&self, kind: Kind) {
-        let mut stopped = self.stopped_kinds.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        stopped.insert(kind);
+        locked(&self.stopped_kinds).insert(kind);
     }
 
     /// The key lacks a permission that this kind needs: the rest of the kind is not tried.
     fn stopped(&self, kind: Kind, change: &Change) -> Option<Problem> {
-        let stopped = self.stopped_kinds.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        stopped.contains(&kind).then(|| {
+        locked(&self.stopped_kinds).contains(&kind).then(|| {
             let message = format!("changes of {kind} stopped: the API key lacks a permission that they need");
             let hint = "the first failed change of the kind names the method and the route";
             Problem::error("kind-stopped", message, hint).of(&change.address)
@@ -194,6 +195,7 @@ impl Run<'_> {
         let RecordUpdate::Put { entry, .. } = &change.record else { return };
         let held = record.loaded().entries.by_key(&entry.key);
         if let Some(update) = change.record_after(held, done) {
+            locked(&self.begun).insert(entry.key.clone());
             record.update(self.with_fingerprints(change, update));
         }
     }
@@ -214,6 +216,11 @@ pub(super) fn never_sent(error: &fusionauth::Error) -> bool {
 fn malformed(change: &Change, error: &send::Malformed) -> Problem {
     let hint = "make a new plan with this fusionkeep";
     Problem::error("malformed-plan", error.to_string(), hint).of(&change.address)
+}
+
+fn ended(error: &fusionauth::Error, problem: Problem) -> Ended {
+    let problem = Box::new(problem);
+    if error.may_have_been_done() { Ended::Unknown(problem) } else { Ended::Failed(problem) }
 }
 
 /// A failure as it is told: what FusionAuth said, masked by the client, and what can be done.

@@ -77,8 +77,11 @@ impl Run<'_> {
                 _ => return result,
             }
             tokio::time::sleep(wait).await;
-            if !self.arrived(&ids).await?.is_empty() {
-                return Ok(());
+            match self.arrived(&ids).await {
+                Ok(arrived) if !arrived.is_empty() => return Ok(()),
+                Ok(_) => {}
+                // What matters is that the import's outcome is unknown, not that it could not be looked up.
+                Err(_) => return result,
             }
             result = self.client.execute(ready).await.map(drop);
         }

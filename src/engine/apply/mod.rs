@@ -13,8 +13,8 @@ mod verify;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, OptionFuture};
@@ -23,7 +23,8 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use crate::fusionauth::{Client, Counts};
 use crate::model::Kind;
 use crate::reconcile::{
-    Action, Blame, CallCounts, Change, ChangeOutcome, Entry, Outcome, Plan, Problem, RecordUpdate, Status,
+    Action, Blame, CallCounts, Change, ChangeOutcome, Entry, Key, Outcome, Plan, Problem, RecordUpdate,
+    Status,
 };
 
 use super::cancel::Cancel;
@@ -72,11 +73,18 @@ pub struct Apply<'a> {
     pub journal: Option<&'a Path>,
 }
 
+/// What changes that run at once share: plain sets, which a panic elsewhere cannot leave half written.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// How one change ended.
 #[derive(Debug)]
 enum Ended {
     Done,
     Failed(Box<Problem>),
+    /// It failed, and may have been carried out all the same.
+    Unknown(Box<Problem>),
     Stale(Box<Problem>),
     NotStarted,
 }
@@ -94,6 +102,10 @@ struct Run<'a> {
     importing: tokio::sync::Mutex<()>,
     /// Kinds whose key lacks a permission, with what was said.
     stopped_kinds: Mutex<BTreeSet<Kind>>,
+    /// Changes that failed and of which nobody knows yet whether they were carried out.
+    unknown: Mutex<BTreeSet<usize>>,
+    /// Objects of which some calls were made and a later one failed.
+    begun: Mutex<BTreeSet<Key>>,
     /// Ends the run from within.
     halted: Cancel,
 }
@@ -128,11 +140,14 @@ impl<'a> Apply<'a> {
             writes: AtomicU64::new(0),
             importing: tokio::sync::Mutex::new(()),
             stopped_kinds: Mutex::new(BTreeSet::new()),
+            unknown: Mutex::new(BTreeSet::new()),
+            begun: Mutex::new(BTreeSet::new()),
             halted: Cancel::default(),
         };
         let mut outcomes = run.not_started();
         run.intend(&mut outcomes).await?;
         run.carry_out(&mut outcomes).await;
+        run.take_back_intents(&outcomes);
         if !run.is_ending() {
             run.verify(&mut outcomes).await;
         }
@@ -166,20 +181,11 @@ impl<'a> Run<'a> {
         self.plan().changes.iter().map(outcome).collect()
     }
 
-    /// Tells the record what is about to be created or taken over, before the first of it is.
+    /// Tells the record what is about to be written, before the first of it is.
     async fn intend(&self, outcomes: &mut [ChangeOutcome]) -> Result<(), Error> {
         let Some(record) = self.apply.record else { return Ok(()) };
-        let known = &record.loaded().entries;
-        // Taking over is a claim as creating is: two owners may do it at once.
-        let adopted = |change: &Change| match &change.record {
-            RecordUpdate::Put { entry, .. } if change.action == Action::Adopt => {
-                Some(Entry { intent: true, ..(**entry).clone() })
-            }
-            _ => None,
-        };
-        let claimed =
-            self.plan().changes.iter().filter_map(|change| change.intent().or_else(|| adopted(change)));
-        let entries: Vec<Entry> = claimed.filter(|entry| known.by_key(&entry.key).is_none()).collect();
+        let entries: Vec<Entry> =
+            self.plan().changes.iter().filter_map(|change| self.intent_of(change)).collect();
         if entries.is_empty() {
             return Ok(());
         }
@@ -200,6 +206,20 @@ impl<'a> Run<'a> {
             }
         }
         Ok(())
+    }
+
+    /// A created object comes with its secrets; what is sent to one that stands there already is sent again when
+    /// nobody knows whether it was.
+    fn intent_of(&self, change: &Change) -> Option<Entry> {
+        let mut entry = change.intent()?;
+        if change.action != Action::Create {
+            entry.secrets.clear();
+            return Some(entry);
+        }
+        match self.with_fingerprints(change, RecordUpdate::Put { entry: Box::new(entry), replaces: None }) {
+            RecordUpdate::Put { entry, .. } => Some(*entry),
+            RecordUpdate::Remove(_) => None,
+        }
     }
 
     /// Runs the graph until nothing is left that may begin.
@@ -299,12 +319,34 @@ impl<'a> Run<'a> {
                 outcome.status = Status::Failed;
                 outcome.problem = Some(*problem);
             }
+            Ended::Unknown(problem) => {
+                outcome.status = Status::Failed;
+                outcome.problem = Some(*problem);
+                locked(&self.unknown).insert(index);
+            }
             Ended::Stale(problem) => {
                 outcome.status = Status::Stale;
                 outcome.problem = Some(*problem);
             }
         }
         self.block(graph, index, outcomes);
+    }
+
+    /// What was intended for an object that is held already and was certainly not begun is not so: the record says
+    /// of it what it said before. Of a new object the intent stays, which the next run judges.
+    fn take_back_intents(&self, outcomes: &[ChangeOutcome]) {
+        let Some(record) = self.apply.record else { return };
+        let (now, unknown, begun) = (record.entries(), locked(&self.unknown), locked(&self.begun));
+        for (index, outcome) in outcomes.iter().enumerate() {
+            let (Some(change), false) = (self.change(index), unknown.contains(&index)) else { continue };
+            let (Some(intended), false) = (change.intent(), outcome.status == Status::Done) else { continue };
+            let held = record.loaded().entries.by_key(&intended.key);
+            // Of what was begun the record knows the part that is done.
+            let Some(held) = held.filter(|_| !begun.contains(&intended.key)) else { continue };
+            if now.by_key(&intended.key).is_some_and(|entry| entry != held) {
+                record.update(RecordUpdate::Put { entry: Box::new(held.clone()), replaces: None });
+            }
+        }
     }
 
     fn block(&self, graph: &mut Graph, index: usize, outcomes: &mut [ChangeOutcome]) {

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use serde_json::Value;
+
 use crate::fusionauth::Error;
 use crate::model::{Deletion, Kind};
 use crate::reconcile::{
@@ -11,8 +13,8 @@ use crate::reconcile::{
 };
 
 use super::super::reread::reread;
-use super::Run;
 use super::change::CallError;
+use super::{Run, locked};
 
 /// What reading a change's object again showed.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,10 +27,12 @@ enum Seen {
 }
 
 impl Run<'_> {
-    /// Reads everything again that was done, and repeats what was lost.
+    /// Reads everything again that was done or may have been done, and repeats what was lost.
     pub(super) async fn verify(&self, outcomes: &mut [ChangeOutcome]) {
-        let written = |outcome: &ChangeOutcome, change: &Change| {
-            outcome.status == Status::Done && !change.calls.is_empty()
+        let open = locked(&self.unknown).clone();
+        let written = |index: usize, change: &Change| {
+            let done = outcomes.get(index).is_some_and(|outcome| outcome.status == Status::Done);
+            (done && !change.calls.is_empty()) || (open.contains(&index) && shows(change))
         };
         let mut lost: Vec<(usize, Vec<String>)> = Vec::new();
         let changes: Vec<(usize, &Change)> = self
@@ -36,24 +40,45 @@ impl Run<'_> {
             .changes
             .iter()
             .enumerate()
-            .filter(|(index, change)| outcomes.get(*index).is_some_and(|outcome| written(outcome, change)))
+            .filter(|(index, change)| written(*index, change))
             .collect();
         let seen = match self.look(&changes).await {
             Ok(seen) => seen,
             Err(error) => {
-                self.halted.cancel(&format!("what was written could not be read again: {error}"));
-                return;
+                return self.not_read_again(&error);
             }
         };
+        let may_wait = !seen.contains(&Seen::EmailPending) || self.emails_wait().await;
         for ((index, change), seen) in changes.into_iter().zip(seen) {
             let Some(outcome) = outcomes.get_mut(index) else { continue };
+            if open.contains(&index) {
+                if seen == Seen::AsWritten {
+                    self.note_done(index, change, outcome);
+                }
+                continue;
+            }
             match seen {
                 Seen::AsWritten => {}
-                Seen::EmailPending => self.note_pending(change, outcome),
+                Seen::EmailPending if may_wait => self.note_pending(change, outcome),
+                Seen::EmailPending => lost.push((index, vec!["email".to_owned()])),
                 Seen::Lost(paths) => lost.push((index, paths)),
             }
         }
         self.repeat(lost, outcomes).await;
+    }
+
+    /// Whether the tenant has changed e-mails verified first. Where the key may not see that, it may be so.
+    async fn emails_wait(&self) -> bool {
+        let setting = "/emailConfiguration/verifyEmailWhenChanged";
+        match self.client.tenant(self.apply.session.tenant_id()).await {
+            Ok(Some(tenant)) => Value::Object(tenant).pointer(setting).is_some_and(|set| set == true),
+            Ok(None) | Err(_) => true,
+        }
+    }
+
+    /// What FusionAuth answered stands in the report, and that nobody could look whether it held.
+    fn not_read_again(&self, error: &Error) {
+        self.halted.cancel(&format!("what was written could not be read again: {error}"));
     }
 
     /// What has become of each change's object; each is judged as its page arrives, and dropped.
@@ -72,6 +97,17 @@ impl Run<'_> {
         };
         reread(&self.client, places.keys().cloned(), judge).await?;
         Ok(all)
+    }
+
+    /// It failed without anybody knowing whether it was carried out, and it was.
+    fn note_done(&self, index: usize, change: &Change, outcome: &mut ChangeOutcome) {
+        locked(&self.unknown).remove(&index);
+        outcome.status = Status::Done;
+        outcome.problem = None;
+        outcome.notes.push("its answer was lost; it was read again and is done".to_owned());
+        if let Some(record) = self.apply.record {
+            record.update(self.with_fingerprints(change, change.record.clone()));
+        }
     }
 
     /// The record keeps a digest of the address that waits, so that the next run does not send it again.
@@ -112,7 +148,10 @@ impl Run<'_> {
         if repeated.is_empty() {
             return;
         }
-        let Ok(seen) = self.look(&repeated).await else { return };
+        let seen = match self.look(&repeated).await {
+            Ok(seen) => seen,
+            Err(error) => return self.not_read_again(&error),
+        };
         for ((index, change), seen) in repeated.into_iter().zip(seen) {
             if let (Seen::Lost(paths), Some(outcome)) = (seen, outcomes.get_mut(index)) {
                 outcome.status = Status::Failed;
@@ -129,11 +168,17 @@ impl Run<'_> {
     }
 
     fn fail(&self, outcome: &mut ChangeOutcome, ended: super::Ended) {
-        if let super::Ended::Failed(problem) = ended {
+        if let super::Ended::Failed(problem) | super::Ended::Unknown(problem) = ended {
             outcome.status = Status::Failed;
             outcome.problem = Some(*problem);
         }
     }
+}
+
+/// Whether reading the object again can show that the change was carried out: a secret that was written into an
+/// object that stood there already is not returned.
+fn shows(change: &Change) -> bool {
+    !change.calls.iter().any(|call| call.purpose == Purpose::Update && !call.secrets.is_empty())
 }
 
 fn lost_problem(change: &Change, paths: &[String]) -> Problem {
@@ -152,8 +197,10 @@ fn seen(change: &Change, live: Option<&Live>) -> Seen {
         (Some(_), _) if gone => Seen::Lost(vec!["the deletion".to_owned()]),
         (Some(live), _) => {
             let paths = unmet(change, live);
-            let email_alone =
-                change.kind() == Kind::User && change.action != Action::Create && paths == ["email"];
+            let email_alone = change.kind() == Kind::User
+                && change.action != Action::Create
+                && paths == ["email"]
+                && change.fields.iter().any(|field| field.path == "email" && field.after != Shown::Absent);
             match paths.is_empty() {
                 true => Seen::AsWritten,
                 false if email_alone => Seen::EmailPending,

@@ -276,6 +276,9 @@ impl HeldGroupRecord {
         }
         self.write().await?;
         let mut refused = Vec::new();
+        if new.is_empty() {
+            return Ok(refused);
+        }
         for OtherClaim { claim, taken_from } in self.record.other_claims(&new.keys().collect()).await? {
             // What is taken from an owner is claimed by that owner still, unless that owner took it from us and
             // has not let us drop it yet: then nobody could tell whose it is.

@@ -32,7 +32,9 @@ impl Ledger {
         if !entry.written.is_subset(&known.written) {
             widened.written = Arc::new(known.written.union(&entry.written).cloned().collect());
         }
-        widened.deactivated_by_us |= entry.deactivated_by_us;
+        if entry.deactivated_by_us && !known.deactivated_by_us {
+            (widened.deactivated_by_us, widened.intent) = (true, true);
+        }
         widened.tenants.extend(&entry.tenants);
         if widened != *known {
             self.put(widened);
