@@ -1,15 +1,17 @@
 //! Compares each object as soon as it has been read, and keeps the verdict instead of the object.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use crate::model::{Address, Kind};
 use crate::reconcile::{
     Action, Claim, Entry, Key, KeyReference, ObjectRef, Observed, PlanContext, Planned, Problem, Reason,
-    SecretComparison, Verdict, plan_object, prune_object,
+    RecordUpdate, SecretComparison, Verdict, claimed_when_found, plan_object, prune_object,
 };
+
+use super::keys::{RunnerKeys, SecretOf};
 
 use super::observe::{Found, Observation, Sink, Standing, Subject};
 use super::progress::Progress;
@@ -27,6 +29,9 @@ pub struct Known<'a> {
     pub enforced: &'a HashMap<usize, BTreeMap<String, SecretComparison>>,
     /// Declared values of compared secrets, by subject and field.
     pub compared: &'a HashMap<(usize, String), SecretString>,
+    /// Declared values of enforced secrets that the record knows nothing of, by subject and field.
+    pub baselines: &'a HashMap<(usize, String), SecretString>,
+    pub keys: Option<&'a RunnerKeys>,
     pub progress: &'a dyn Progress,
 }
 
@@ -47,6 +52,8 @@ pub struct Comparer<'a> {
     /// Of keys that an object had before, when that was found out late.
     left_over: Vec<Planned>,
     counts: Counts,
+    /// What was found by name and is not held by the record, with the place of its verdict.
+    found_by_name: HashMap<Key, usize>,
     done: u64,
 }
 
@@ -59,12 +66,50 @@ impl<'a> Comparer<'a> {
             planned,
             left_over: Vec::new(),
             counts: Counts::default(),
+            found_by_name: HashMap::new(),
             done: 0,
         }
     }
 
     pub fn counts(&self) -> Counts {
         self.counts.clone()
+    }
+
+    /// Live objects that were found by name: who claims them could not be asked before.
+    pub fn found_by_name(&self) -> BTreeSet<Key> {
+        self.found_by_name.keys().cloned().collect()
+    }
+
+    /// Takes in what other owners claim of them.
+    pub fn take_claims(&mut self, claims: &[Claim]) {
+        for claim in claims {
+            let Some(index) = self.found_by_name.get(&claim.key) else { continue };
+            let desired = self.known.subjects.get(*index).and_then(|subject| subject.desired.as_ref());
+            let planned = self.planned.get_mut(*index).and_then(Option::as_mut);
+            if let (Some(planned), Some(desired)) = (planned, desired) {
+                claimed_when_found(planned, desired, claim, self.known.context);
+            }
+        }
+    }
+
+    /// What an adopted object's enforced secrets are is not known; the declared ones are taken for them, so that a
+    /// later change of the declaration is seen.
+    fn remember_baselines(&self, index: usize, planned: &mut Planned) {
+        let (Some(keys), Verdict::Change(change)) = (self.known.keys, &mut planned.verdict) else { return };
+        if change.action != Action::Adopt {
+            return;
+        }
+        let kind = change.kind();
+        let RecordUpdate::Put { entry, .. } = &mut change.record else { return };
+        let key = entry.key.clone();
+        for (field, sent) in entry.secrets.iter_mut().filter(|(_, sent)| sent.fingerprint.is_none()) {
+            let slots = change.calls.iter().flat_map(|call| &call.secrets);
+            let is_sent =
+                slots.into_iter().any(|slot| slot.pointer.rsplit('/').next() == Some(field.as_str()));
+            let value = self.known.baselines.get(&(index, field.clone())).filter(|_| !is_sent);
+            let of = SecretOf { kind, key: &key, field };
+            sent.fingerprint = value.and_then(|value| keys.fingerprint(of, value.expose_secret().as_bytes()));
+        }
     }
 
     /// The verdicts on what the run is about, in the order of the subjects. What it only refers to must be there.
@@ -140,6 +185,10 @@ impl<'a> Comparer<'a> {
             secrets: self.known.enforced.get(&index).cloned().unwrap_or_default(),
         };
         let mut planned = plan_object(desired, &observed, self.known.context);
+        self.remember_baselines(index, &mut planned);
+        if found.by_natural_key && subject.entry.is_none() && !subject.context {
+            self.found_by_name.insert(planned.key.clone(), index);
+        }
         if !self.known.recorded && matches!(planned.verdict, Verdict::Record(_)) {
             // Nobody keeps it.
             planned.verdict = Verdict::Unchanged;

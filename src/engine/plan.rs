@@ -92,6 +92,7 @@ pub(super) struct Planning<'a> {
 struct Seen {
     enforced: HashMap<usize, BTreeMap<String, SecretComparison>>,
     compared: HashMap<(usize, String), SecretString>,
+    baselines: HashMap<(usize, String), SecretString>,
     pending: HashMap<usize, SecretString>,
 }
 
@@ -266,6 +267,8 @@ impl<'a> Planning<'a> {
             claims: &claims,
             enforced: &seen.enforced,
             compared: &seen.compared,
+            baselines: &seen.baselines,
+            keys: self.sources.keys,
             progress: self.sources.progress,
         }));
         let observer = Observer {
@@ -278,13 +281,17 @@ impl<'a> Planning<'a> {
             sink: &sink,
         };
         observer.run().await?;
-        let comparer = sink.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut comparer = sink.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let found = comparer.found_by_name();
+        if let Some((_, record)) = self.sources.record.filter(|_| !found.is_empty()) {
+            comparer.take_claims(&record.claims(&found).await?);
+        }
         let counts = comparer.counts();
         Ok((comparer.into_planned(), counts))
     }
 
     /// Other owners' claims on what our record does not hold. Keys are known before anything is read, but for what
-    /// is found by name; that is asked for when it is to be taken over.
+    /// is found by name; that is asked for once it was found.
     async fn claims(&self, subjects: &[Subject]) -> Result<HashMap<Key, Claim>, Error> {
         let Some((_, record)) = self.sources.record else { return Ok(HashMap::new()) };
         let ids: HashMap<&Address, Uuid> = subjects
@@ -332,6 +339,9 @@ impl<'a> Planning<'a> {
                     (SecretUse::Enforced, value) => {
                         let comparison = self.compare_enforced(subject, &secret.field, value.as_ref());
                         seen.enforced.entry(index).or_default().insert(secret.field.clone(), comparison);
+                        if let Some(value) = value.filter(|_| subject.entry.is_none()) {
+                            seen.baselines.insert((index, secret.field.clone()), value);
+                        }
                     }
                     (SecretUse::Compared, Some(value)) => {
                         seen.compared.insert((index, secret.field.clone()), value);

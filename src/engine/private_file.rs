@@ -9,6 +9,12 @@ use std::path::Path;
 /// # Errors
 /// The folder cannot be written, the disk is full; the old file is then untouched.
 pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    // A pipe or a device, such as /dev/stdout, is written to and must not be replaced.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
+        file.write_all(content)?;
+        return file.flush();
+    }
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -50,5 +56,18 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
         assert!(write(&folder.path().join("missing/plan.json"), b"x").is_err());
+        assert!(write(folder.path(), b"x").is_err(), "a folder is no file");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_device_is_written_to_and_stays() {
+        use std::os::unix::fs::FileTypeExt as _;
+        assert!(write(Path::new("/dev/null"), b"x").is_ok());
+        let full = write(Path::new("/dev/full"), b"x").unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
+        for device in ["/dev/null", "/dev/full"] {
+            assert!(std::fs::metadata(device).unwrap().file_type().is_char_device(), "{device}");
+        }
     }
 }

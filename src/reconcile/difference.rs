@@ -290,7 +290,7 @@ fn enforced(
             Ok(false)
         }
         SecretComparison::OtherKey => Err("its fingerprint was made under another runner key"),
-        SecretComparison::NoKey => Err("there is no runner key to compare it by"),
+        SecretComparison::NoKey => Err("it was recorded without a fingerprint, or there is no runner key"),
         SecretComparison::NoValue => Err("its value could not be read"),
         SecretComparison::NoRecord => Err("there is no record of what was sent"),
     }

@@ -50,7 +50,7 @@ pub use guard::{deletions, guard};
 pub use import::{ImportGroup, bulk_create, import_group, is_batchable, merge_imports};
 
 pub use live::Live;
-pub use object::plan_object;
+pub use object::{claimed_when_found, plan_object};
 pub use outcome::{CallCounts, ChangeOutcome, Outcome, Status};
 pub use plan::{
     Action, Blame, Change, FieldChange, Fingerprint, Plan, Problem, Reason, Risk, SCHEMA_VERSION, Shown,

@@ -98,6 +98,10 @@ impl<'a> Planning<'a> {
         calls.extend(calls::create(making));
         let mut fields = change::key_fields(previous.map(|live| &live.key), Some(&key));
         fields.extend(change::fields(self.kind(), &difference, None));
+        if self.kind() == Kind::User && self.desired.fields.get("active") == Some(&Value::Bool(false)) {
+            // Its calls see to it; that nobody can sign in is for the reader to know.
+            fields.push(change::field("active", Value::Null, Value::Bool(false)));
+        }
         self.planned.takes = unique::of_fields(self.kind(), &self.desired.fields);
         self.planned.takes.extend(unique::of_key(&key));
         self.planned.frees.retain(|freed| !self.planned.takes.contains(freed));
@@ -404,6 +408,31 @@ fn plain(value: &Value) -> String {
         Value::String(text) => format!("\"{text}\""),
         other => other.to_string(),
     }
+}
+
+/// Takes in another owner's claim on an object that was found by its natural key, which is known only once it was
+/// found: a conflict that names the owner, unless it is that owner's objects that are taken over.
+pub fn claimed_when_found(
+    planned: &mut Planned,
+    desired: &Desired,
+    claim: &super::Claim,
+    context: &PlanContext,
+) {
+    if claim.owner == context.owner {
+        return;
+    }
+    if context.take_from.as_ref() == Some(&claim.owner) {
+        if let Verdict::Change(change) = &mut planned.verdict
+            && let RecordUpdate::Put { entry, .. } = &mut change.record
+        {
+            entry.taken_from = Some(claim.owner.clone());
+        }
+        return;
+    }
+    // Whether it could be adopted is not the question then.
+    planned.errors.retain(|problem| !problem.code.starts_with("adoption-"));
+    planned.errors.push(claimed(desired, claim));
+    planned.verdict = Verdict::Failed;
 }
 
 fn claimed(desired: &Desired, claim: &super::Claim) -> Problem {

@@ -2,6 +2,7 @@
 
 mod basics;
 mod doctor;
+mod guards;
 mod key;
 mod kickstart;
 mod lifecycle;
@@ -10,6 +11,7 @@ mod record;
 mod report;
 mod runs;
 mod sandbox;
+mod saved;
 mod state;
 mod undo;
 

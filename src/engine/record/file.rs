@@ -64,6 +64,10 @@ impl FileRecord {
     }
 
     fn load(&self) -> Result<Loaded, RecordError> {
+        if std::fs::metadata(&self.path).is_ok_and(|found| !found.is_file()) {
+            let error = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no regular file");
+            return Err(self.error(&error));
+        }
         let bytes = match std::fs::read(&self.path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Loaded::default()),

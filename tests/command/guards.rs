@@ -1,0 +1,267 @@
+//! Each guard of a plan: exit status 3 before the first write, a message with numbers, the flag that overrides; and
+//! risks, highest first.
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::command::place::report;
+use crate::command::sandbox::{Served, serve};
+use crate::command::state::{state, user};
+use crate::command::{fusionkeep, shown, stderr, stdout};
+
+struct Scene {
+    served: Served,
+    folder: tempfile::TempDir,
+}
+
+fn object(kind: &str, name: &str, spec: &Value) -> String {
+    let object = json!({ "apiVersion": "fusionkeep.dev/v1alpha1", "kind": kind, "metadata": { "name": name }, "spec": spec });
+    format!("---\n{object}\n")
+}
+
+fn people(count: usize, first_name: &str) -> String {
+    let person = |number: usize| {
+        let spec = json!({ "email": format!("p{number}@example.com"), "firstName": first_name });
+        object("User", &format!("p{number}"), &spec)
+    };
+    (0..count).map(person).collect()
+}
+
+impl Scene {
+    fn new() -> Self {
+        let served = serve(&["--kickstart", "examples/quickstart.kickstart.json"]);
+        Scene { served, folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn run(&self, manifests: &str, arguments: &[&str]) -> Output {
+        let path = self.folder.path().join("input.yaml");
+        std::fs::write(&path, manifests).unwrap();
+        self.served.run(&[arguments, &["-f", path.to_str().unwrap()]].concat())
+    }
+
+    fn apply(&self, manifests: &str, more: &[&str]) -> Output {
+        self.run(manifests, &[&["apply", "--auto-approve", "-o", "json"], more].concat())
+    }
+
+    fn applied(&self, manifests: &str, more: &[&str]) {
+        let output = self.apply(manifests, more);
+        assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    }
+
+    /// The run is refused by this guard, in these words, and nothing is written; with the flags it is done.
+    fn guarded(&self, manifests: &str, flags: &[&str], code: &str, says: &[&str], overriding: &[&str]) {
+        let before = state(&self.served);
+        for command in ["plan", "apply"] {
+            let arguments = [&[command, "-o", "json"], flags].concat();
+            let arguments =
+                if command == "apply" { [&arguments[..], &["--auto-approve"]].concat() } else { arguments };
+            let refused = self.run(manifests, &arguments);
+            assert_eq!(refused.status.code(), Some(3), "{code}: {}", shown(&refused));
+            let errors = report(&refused)["errors"].as_array().unwrap().clone();
+            let error = errors.iter().find(|error| error["code"] == code);
+            let text = error.unwrap_or_else(|| panic!("{code}: {errors:#?}")).to_string();
+            for words in says {
+                assert!(text.contains(words), "{code}: {words}: {text}");
+            }
+        }
+        assert_eq!(state(&self.served), before, "{code}: nothing was written");
+        self.applied(manifests, &[flags, overriding].concat());
+    }
+}
+
+#[test]
+fn no_input_is_refused() {
+    let scene = Scene::new();
+    let empty = scene.folder.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let empty = empty.to_str().unwrap();
+    for command in ["plan", "apply", "adopt"] {
+        for input in [&[][..], &["-f", empty]] {
+            let output = scene.served.run(&[&[command], input].concat());
+            assert_eq!(output.status.code(), Some(3), "{command} {input:?}: {}", shown(&output));
+            assert!(stderr(&output).contains("--allow-empty"), "{}", shown(&output));
+        }
+    }
+    let allowed = scene.served.run(&["plan", "-f", empty, "--allow-empty"]);
+    assert_eq!(allowed.status.code(), Some(0), "{}", shown(&allowed));
+}
+
+#[test]
+fn deletions_are_bounded_by_number_and_share() {
+    let scene = Scene::new();
+    let all = people(30, "P");
+    scene.applied(&all, &[]);
+    let left = people(18, "P");
+    // 12 of 30: over 10, and over 20 %.
+    let users = "--max-changed-users=100";
+    let says = ["deletes 12 objects", "of 30", "--max-deletes 12"];
+    let output = scene.run(&left, &["plan", "--prune", "-o", "json", users, "--max-deletes=5"]);
+    assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
+    let output = scene.run(&left, &["plan", "--prune", "-o", "json", users, "--max-deletes=10%"]);
+    assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
+    let few = scene.run(&people(20, "P"), &["plan", "--prune", "-o", "json", users]);
+    assert_eq!(few.status.code(), Some(0), "ten may go: {}", shown(&few));
+    // An instance can tighten, and its word holds whatever the flag says; it cannot loosen.
+    let instance = |limit: u64| {
+        object(
+            "FusionAuthInstance",
+            "default",
+            &json!({ "url": "http://127.0.0.1:1", "owner": "sandbox", "guards": { "maxDeletes": limit } }),
+        )
+    };
+    let tighter =
+        scene.run(&format!("{left}{}", instance(3)), &["plan", "--prune", users, "--max-deletes=100"]);
+    assert_eq!(tighter.status.code(), Some(3), "{}", shown(&tighter));
+    assert!(stderr(&tighter).contains("the instance allows 3"), "{}", shown(&tighter));
+    let looser = scene.run(&format!("{left}{}", instance(100)), &["plan", "--prune", users]);
+    assert_eq!(looser.status.code(), Some(3), "{}", shown(&looser));
+    scene.guarded(&left, &["--prune", users], "max-deletes", &says, &["--max-deletes=12"]);
+}
+
+#[test]
+fn what_goes_by_cascade_counts() {
+    let scene = Scene::new();
+    let meter =
+        object("EntityType", "meter", &json!({ "name": "Meter", "permissions": [{ "name": "read" }] }));
+    let other = people(1, "P");
+    scene.applied(&format!("{meter}{other}"), &[]);
+    let types = scene.served.send("GET", "/api/entity/type", &Value::Null);
+    let id =
+        types["entityTypes"].as_array().unwrap().iter().find(|one| one["name"] == "Meter").unwrap()["id"]
+            .clone();
+    for number in 0..12 {
+        let entity = json!({ "entity": { "name": format!("e{number}"), "type": { "id": id } } });
+        scene.served.send("POST", "/api/entity", &entity);
+    }
+    let deletes = "--max-deletes=13";
+    let says = ["still has 12 entities that are not owned here", "--allow-foreign-entities"];
+    let refused = scene.run(&other, &["plan", "--prune", "--allow-foreign-entities", "-o", "json"]);
+    assert_eq!(report(&refused)["errors"][0]["code"], "max-deletes", "{}", shown(&refused));
+    assert!(stdout(&refused).contains("deletes 13 objects"), "{}", shown(&refused));
+    scene.guarded(&other, &["--prune", deletes], "foreign-entities", &says, &["--allow-foreign-entities"]);
+}
+
+#[test]
+fn changed_users_are_bounded() {
+    let scene = Scene::new();
+    scene.applied(&people(14, "P"), &[]);
+    let says = ["changes 14 users", "of 14", "--max-changed-users 14"];
+    scene.guarded(&people(14, "Q"), &[], "max-changed-users", &says, &["--max-changed-users=14"]);
+}
+
+#[test]
+fn people_are_not_deleted_for_good_in_passing() {
+    let scene = Scene::new();
+    let person = |name: &str| {
+        object(
+            "User",
+            name,
+            &json!({ "email": format!("{name}@example.com"), "policy": { "deletion": "Delete" } }),
+        )
+    };
+    scene.applied(&format!("{}{}", person("a"), person("b")), &[]);
+    let says = ["deletes 1 person for good", "User/a", "--allow-hard-delete"];
+    scene.guarded(&person("b"), &["--prune"], "hard-delete", &says, &["--allow-hard-delete"]);
+}
+
+#[test]
+fn what_is_protected_stays_until_its_manifest_says_otherwise() {
+    let scene = Scene::new();
+    let person = |protect: bool| {
+        object("User", "a", &json!({ "email": "a@example.com", "policy": { "protect": protect } }))
+    };
+    let other = people(1, "P");
+    scene.applied(&format!("{}{other}", person(true)), &[]);
+    let refused = scene.apply(&other, &["--prune", "--max-deletes=100"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", shown(&refused));
+    let report = report(&refused);
+    assert_eq!(report["errors"][0]["code"], "protected", "{report:#}");
+    assert!(report["errors"][0]["hint"].as_str().unwrap().contains("policy.protect: false"), "{report:#}");
+    assert_eq!(user(&scene.served, "a@example.com")["active"], true);
+    scene.applied(&format!("{}{other}", person(false)), &[]);
+    scene.applied(&other, &["--prune"]);
+}
+
+#[test]
+fn administration_is_not_given_in_passing() {
+    let scene = Scene::new();
+    let registrations =
+        json!([{ "application": { "id": "3c219e58-ed0e-4b18-ad48-f4f92793ae32" }, "roles": ["admin"] }]);
+    let person = object("User", "a", &json!({ "email": "a@example.com", "registrations": registrations }));
+    let says = ["User/a", "the role admin", "--allow-admin-roles"];
+    scene.guarded(&person, &[], "admin-roles", &says, &["--allow-admin-roles"]);
+}
+
+#[test]
+fn another_url_than_the_records_needs_take_over() {
+    let scene = Scene::new();
+    scene.applied(&people(1, "P"), &[]);
+    let url = scene.served.variable("FUSIONKEEP_URL").replace("127.0.0.1", "localhost");
+    let changed = people(1, "Q");
+    let plan = scene.run(&changed, &["plan", "--url", &url]);
+    assert_eq!(plan.status.code(), Some(0), "{}", shown(&plan));
+    assert!(stderr(&plan).contains("record-foreign"), "{}", shown(&plan));
+    let refused = scene.apply(&changed, &["--url", &url]);
+    assert_eq!(refused.status.code(), Some(3), "{}", shown(&refused));
+    assert!(stderr(&refused).contains("--take-over"), "{}", shown(&refused));
+    scene.applied(&changed, &["--url", &url, "--take-over"]);
+}
+
+#[test]
+fn prune_and_destroy_need_a_runner_key() {
+    let scene = Scene::new();
+    for arguments in [&["plan", "-f", "examples/quickstart", "--prune"][..], &["destroy", "--auto-approve"]] {
+        let output = fusionkeep(arguments).envs(scene.served.variables()).output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
+        assert!(stderr(&output).contains("openssl rand -hex 32"), "{}", shown(&output));
+    }
+}
+
+#[test]
+fn risks_are_told_highest_first_in_every_form() {
+    let scene = Scene::new();
+    let app = json!({ "name": "Grid Console" });
+    let person = |name: &str, more: Value| {
+        let mut spec = json!({ "email": format!("{name}@example.com") });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        object("User", name, &spec)
+    };
+    let hard = json!({ "policy": { "deletion": "Delete" } });
+    let before = [
+        person("plain", json!({ "firstName": "P" })),
+        person(
+            "signs-in",
+            json!({ "registrations": [{ "application": app, "roles": ["operator", "viewer"] }] }),
+        ),
+        person("leaves", json!({})),
+        person("gone", hard),
+        person("rises", json!({})),
+    ];
+    scene.applied(&before.concat(), &[]);
+    let admin =
+        json!([{ "application": { "id": "3c219e58-ed0e-4b18-ad48-f4f92793ae32" }, "roles": ["admin"] }]);
+    let after = [
+        person("plain", json!({ "firstName": "Q" })),
+        person("signs-in", json!({ "registrations": [{ "application": app, "roles": ["viewer"] }] })),
+        person("rises", json!({ "registrations": admin })),
+    ];
+    let flags = ["plan", "--prune", "--allow-hard-delete", "--allow-admin-roles", "-o"];
+    let order = ["rises", "gone", "leaves", "signs-in", "plain"];
+    let json = scene.run(&after.concat(), &[&flags[..], &["json"]].concat());
+    let changes = report(&json)["changes"].as_array().unwrap().clone();
+    let names: Vec<&str> = changes.iter().map(|change| change["name"].as_str().unwrap()).collect();
+    assert_eq!(names, order, "{}", shown(&json));
+    let risks: Vec<&str> = changes.iter().map(|change| change["risk"].as_str().unwrap()).collect();
+    assert_eq!(
+        risks,
+        ["givesAdministration", "hardDeletesPerson", "deactivatesPerson", "breaksSignIn", "reversible"]
+    );
+    for format in ["text", "markdown"] {
+        let output = scene.run(&after.concat(), &[&flags[..], &[format]].concat());
+        let text = stdout(&output);
+        let places: Vec<usize> =
+            order.iter().map(|name| text.find(&format!("User/{name}")).unwrap()).collect();
+        assert!(places.is_sorted(), "{format}: {text}");
+    }
+}
