@@ -137,6 +137,17 @@ fn a_missing_licence_counts_where_entities_are_declared() {
 }
 
 #[test]
+fn clocks_that_are_apart_are_told() {
+    let served = serve(&KICKSTART);
+    served.send("POST", "/_sandbox/clock", &json!({ "advanceSeconds": 600 }));
+    let output = doctor(&served, &[]);
+    assert_eq!(output.status.code(), Some(0), "locks are judged by the server's clock: {}", shown(&output));
+    let found = examination(&output);
+    assert!((598..=602).contains(&found["clockAheadSeconds"].as_i64().unwrap()), "{found:#}");
+    assert!(codes(&found, "warnings").contains(&"clock-skew".into()), "{found:#}");
+}
+
+#[test]
 fn a_wrong_tenant_and_a_wrong_url_are_told() {
     let served = serve(&KICKSTART);
     let tenant = doctor(&served, &["--tenant-id=00000000-0000-4000-8000-000000000001"]);
