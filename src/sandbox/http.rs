@@ -130,6 +130,7 @@ async fn received(request: HttpRequest<Incoming>) -> Result<Request, ()> {
         authorization: text("authorization"),
         tenant: text("x-fusionauth-tenantid"),
         content_type: text("content-type"),
+        user_agent: text("user-agent"),
         body: body.to_bytes(),
     })
 }

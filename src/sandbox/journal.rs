@@ -176,7 +176,7 @@ fn brief(exchange: &Exchange<'_>) -> Value {
         "sequence": sequence, "instant": started_at, "micros": micros, "method": request.method,
         "path": request.path, "query": request.query, "route": pattern, "status": status, "fault": fault,
         "keyId": key, "tenantId": request.tenant, "requestBytes": request.body.len(),
-        "responseBytes": reply.body.len(),
+        "responseBytes": reply.body.len(), "userAgent": request.user_agent,
     })
 }
 

@@ -45,6 +45,7 @@ pub struct Request {
     pub authorization: Option<String>,
     pub tenant: Option<String>,
     pub content_type: Option<String>,
+    pub user_agent: Option<String>,
     pub body: Bytes,
 }
 

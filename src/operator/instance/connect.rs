@@ -180,6 +180,7 @@ impl Environment {
             // The task waits by its own backoff.
             wait_for_key: Duration::ZERO,
             exchanges: Some(self.metrics.exchanges()),
+            user_agent: user_agent(&self.process),
             ..Target::new(permitted.url, keys.api.clone())
         };
         let tenant_id = spec.tenant_id.0.map(|id| id.0);
@@ -197,6 +198,13 @@ impl Environment {
         let record = GroupRecord::new(&session.client().with_write_gate(gate), default_tenant, context);
         Ok(Connected { session, record, runner_keys, keys })
     }
+}
+
+/// Names the replica, so that FusionAuth's access log tells one from another. A pod's name is ASCII; what is not is left
+/// out, for a header could not carry it.
+fn user_agent(process: &str) -> String {
+    let process: String = process.chars().filter(char::is_ascii_graphic).collect();
+    format!("{} (operator {process})", concat!("fusionkeep/", env!("CARGO_PKG_VERSION")))
 }
 
 /// An error of the engine that speaks of the whole instance.

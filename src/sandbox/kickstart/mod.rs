@@ -282,6 +282,7 @@ impl Kickstart {
             authorization: Some(key.to_owned()),
             tenant: text_at(&request, "tenantId").map(str::to_owned),
             content_type: Some(content_type),
+            user_agent: None,
             body: body.into(),
         });
         if (200..300).contains(&reply.status) { Ok(()) } else { Err(format!("{place}: {}", summary(&reply))) }
