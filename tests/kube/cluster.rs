@@ -75,6 +75,27 @@ impl Cluster {
         end(&mut children.etcd);
     }
 
+    /// Kills the API server and starts it again on the same port after a while without one.
+    pub fn restart_apiserver(&self, gone: Duration) {
+        end(&mut self.children.lock().unwrap().apiserver);
+        std::thread::sleep(gone);
+        self.start_apiserver();
+    }
+
+    /// Kills etcd and starts it again on its data; the API server stays, and fails meanwhile.
+    pub fn restart_etcd(&self, gone: Duration) {
+        end(&mut self.children.lock().unwrap().etcd);
+        std::thread::sleep(gone);
+        self.start_etcd();
+        self.wait_until_ready();
+    }
+
+    /// Stops the API server's process with its connections open, or lets it go on.
+    pub fn signal_apiserver(&self, signal: &str) {
+        let id = self.children.lock().unwrap().apiserver.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").arg(format!("-{signal}")).arg(id).status().unwrap().success());
+    }
+
     pub fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
     }
@@ -118,7 +139,11 @@ impl Cluster {
     }
 
     fn spawn(&self, name: &str, arguments: &[String]) -> Child {
-        let log = std::fs::File::create(self.path(&format!("{name}.log"))).unwrap();
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.path(&format!("{name}.log")))
+            .unwrap();
         Command::new(assets::binary(name))
             .args(arguments)
             .stdin(Stdio::null())
@@ -140,7 +165,8 @@ impl Cluster {
             format!("--initial-cluster=default={peer}"),
             "--unsafe-no-fsync".to_owned(),
         ];
-        self.children.lock().unwrap().etcd = Some(self.spawn("etcd", &arguments));
+        let etcd = self.spawn("etcd", &arguments);
+        self.children.lock().unwrap().etcd = Some(etcd);
     }
 
     /// Starts the API server and waits for `/readyz`.
@@ -163,6 +189,10 @@ impl Cluster {
             format!("--audit-log-path={}", self.path("audit.log").display()),
         ];
         self.children.lock().unwrap().apiserver = Some(self.spawn("kube-apiserver", &arguments));
+        self.wait_until_ready();
+    }
+
+    fn wait_until_ready(&self) {
         self.wait_until("the API server is ready", Duration::from_secs(60), || {
             let ready = self.kubectl_output(&["get", "--raw", "/readyz"]);
             ready.status.success() && ready.stdout == b"ok"

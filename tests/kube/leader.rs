@@ -151,7 +151,7 @@ fn it_ends_by_sigterm_within_its_grace(cluster: &Cluster) {
     scene.wait_ready("user.fusionkeep.dev/warm");
     faults(
         &scene,
-        &json!([{"fault": "latency", "method": "POST", "route": "/api/user/{userId}", "milliseconds": 3000}]),
+        &json!([{"fault": "latency", "method": "POST", "route": "/api/user/{userId}", "milliseconds": 2000}]),
     );
     scene.forget_requests();
     scene.apply("User", "richard", "{username: richard}");

@@ -68,6 +68,7 @@ fn main() -> ExitCode {
         leader::TESTS,
         chart::TESTS,
         rights::TESTS,
+        restarts::TESTS,
     ];
     let trials = tests.concat().into_iter().map(|(name, test)| trial(name, present, test)).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
