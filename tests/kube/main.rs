@@ -17,6 +17,7 @@ mod kinds;
 mod leader;
 mod lives;
 mod ownership;
+mod restarts;
 mod rights;
 mod safety;
 mod scene;
