@@ -7,4 +7,5 @@ mod engine;
 mod laws;
 mod manifest;
 mod record;
+mod safety;
 mod sandbox;

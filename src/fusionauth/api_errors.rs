@@ -7,10 +7,8 @@
 
 use std::fmt;
 
-use secrecy::ExposeSecret;
-use serde_json::Value;
-
-use super::call::SecretField;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 /// The parsed errors of an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -93,9 +91,11 @@ const FIXED_MESSAGES: [&str; 4] =
 const MESSAGE_LIMIT: usize = 500;
 
 impl ApiErrors {
-    /// Reads an `Errors` object; `None` when the value is not one. `secrets` are those that the request carried: they are
-    /// masked wherever they turn up.
-    pub(super) fn parse(value: &Value, secrets: &[SecretField]) -> Option<Self> {
+    /// Reads an `Errors` object; `None` when the value is not one. `secrets` are those that the request carried, its key
+    /// among them: they are masked wherever they turn up, as they are or as JSON writes them.
+    pub(super) fn parse(value: &Value, secrets: &[&str]) -> Option<Self> {
+        let forms: Vec<Zeroizing<String>> = secrets.iter().flat_map(|secret| forms(secret)).collect();
+        let value = without(value, &forms);
         let object = value.as_object()?;
         let (fields, general) = (object.get("fieldErrors"), object.get("generalErrors"));
         if fields.is_none() && general.is_none() {
@@ -104,13 +104,13 @@ impl ApiErrors {
         let mut errors = ApiErrors::default();
         for (field, list) in fields.and_then(Value::as_object).into_iter().flatten() {
             for error in list.as_array().into_iter().flatten() {
-                errors.fields.push(field_error(field, error, secrets));
+                errors.fields.push(field_error(field, error));
             }
         }
         for error in general.and_then(Value::as_array).into_iter().flatten() {
             let code = printable_code(error.get("code"));
             let fixed = FIXED_MESSAGES.contains(&code.as_str());
-            let message = fixed.then(|| text(error.get("message"), secrets)).flatten();
+            let message = fixed.then(|| text(error.get("message"))).flatten();
             errors.general.push(GeneralError { code, message });
         }
         Some(errors)
@@ -165,15 +165,42 @@ fn kind_of(code: &str) -> &str {
     code.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or("", |(kind, _)| kind)
 }
 
-fn field_error(field: &str, error: &Value, secrets: &[SecretField]) -> FieldError {
+/// How a secret may stand in a message.
+fn forms(secret: &str) -> Vec<Zeroizing<String>> {
+    if secret.is_empty() {
+        return Vec::new();
+    }
+    let quoted = Zeroizing::new(Value::from(secret).to_string());
+    let escaped = quoted.trim_matches('"').to_owned();
+    vec![Zeroizing::new(secret.to_owned()), Zeroizing::new(escaped)]
+}
+
+/// The value with every secret masked, in names too.
+fn without(value: &Value, forms: &[Zeroizing<String>]) -> Value {
+    let mask = |text: &str| {
+        let found = forms.iter().filter(|form| !form.is_empty());
+        found.fold(text.to_owned(), |text, form| text.replace(form.as_str(), "(masked)"))
+    };
+    match value {
+        Value::String(text) => Value::String(mask(text)),
+        Value::Array(items) => items.iter().map(|item| without(item, forms)).collect(),
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| (mask(name), without(value, forms)));
+            Value::Object(fields.collect::<Map<_, _>>())
+        }
+        other => other.clone(),
+    }
+}
+
+fn field_error(field: &str, error: &Value) -> FieldError {
     let plain = without_indexes(field);
     let last = plain.rsplit('.').next().unwrap_or_default();
-    let message = if SECRET_PARTS.contains(&last) {
+    let message = if SECRET_PARTS.contains(&last) || !looks_like_a_name(field) {
         None
     } else if PUBLIC_FIELDS.contains(&plain.as_str()) {
-        text(error.get("message"), secrets)
+        text(error.get("message"))
     } else {
-        text(error.get("message"), secrets).map(|message| mask_values(&message))
+        text(error.get("message")).map(|message| mask_values(&message))
     };
     FieldError { field: printable_name(field), code: printable_code(error.get("code")), message }
 }
@@ -210,17 +237,14 @@ fn printable_code(code: Option<&Value>) -> String {
     }
 }
 
-/// A message on one line, bounded, without the secrets that the request carried.
-fn text(message: Option<&Value>, secrets: &[SecretField]) -> Option<String> {
-    let mut text = message?.as_str()?.to_owned();
-    for secret in secrets {
-        let value = secret.value.expose_secret();
-        if !value.is_empty() && text.contains(value) {
-            text = text.replace(value, "(masked)");
-        }
-    }
-    let line: String =
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MESSAGE_LIMIT).collect();
+/// A message on one line, bounded.
+fn text(message: Option<&Value>) -> Option<String> {
+    let line: String = message?
+        .as_str()?
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(MESSAGE_LIMIT)
+        .collect();
     let line = line.trim();
     (!line.is_empty()).then(|| line.to_owned())
 }
@@ -247,7 +271,6 @@ fn mask_values(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use secrecy::SecretString;
     use serde_json::json;
 
     fn parse(value: Value) -> ApiErrors {
@@ -284,10 +307,9 @@ mod tests {
 
     #[test]
     fn sent_secrets_are_masked_in_any_message() {
-        let secrets = [SecretField { pointer: "/a".into(), value: SecretString::from("hunter2") }];
         let value = json!({"fieldErrors": {"lambda.name": [{"code": "[x]lambda.name", "message": "no hunter2!"}]},
             "generalErrors": [{"code": "[Exception]", "message": "hunter2"}]});
-        let errors = ApiErrors::parse(&value, &secrets).unwrap();
+        let errors = ApiErrors::parse(&value, &["hunter2"]).unwrap();
         assert!(!format!("{errors} {errors:?}").contains("hunter2"));
         assert!(errors.to_string().contains("no (masked)!"));
     }

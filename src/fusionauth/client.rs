@@ -311,7 +311,8 @@ impl Client {
         }
         self.shared.counters.count(self.purpose, call.is_write(), is_retry);
         let begun = Instant::now();
-        let result = transport::exchange(call, self.request(call, prepared, timeout)).await;
+        let result =
+            transport::exchange(call, &self.shared.api_key, self.request(call, prepared, timeout)).await;
         let status = result.as_ref().map_or_else(Error::status, |response| Some(response.status));
         if let Some(sink) = &self.shared.exchanges {
             sink(Exchange { method: &call.method, route: call.route, status });

@@ -5,7 +5,8 @@ use std::io;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
 
@@ -28,7 +29,11 @@ enum Media {
 }
 
 /// Sends the request and reads the answer to its end.
-pub(super) async fn exchange(call: &Call, request: reqwest::RequestBuilder) -> Result<Response, Error> {
+pub(super) async fn exchange(
+    call: &Call,
+    key: &HeaderValue,
+    request: reqwest::RequestBuilder,
+) -> Result<Response, Error> {
     let fail = |kind| Error::new(&call.method, call.route, kind);
     let answer = request.send().await.map_err(|error| fail(send_error(error)))?;
     let status = answer.status().as_u16();
@@ -49,7 +54,7 @@ pub(super) async fn exchange(call: &Call, request: reqwest::RequestBuilder) -> R
     if succeeded {
         accept(call, response, media)
     } else {
-        Err(fail(refusal(call, &response, media, retry_after)))
+        Err(fail(refusal(call, key, &response, media, retry_after)))
     }
 }
 
@@ -71,7 +76,13 @@ fn accept(call: &Call, response: Response, media: Media) -> Result<Response, Err
     Err(response.error(ErrorKind::NotJson { status, what, retry_after: None }))
 }
 
-fn refusal(call: &Call, response: &Response, media: Media, retry_after: Option<Duration>) -> ErrorKind {
+fn refusal(
+    call: &Call,
+    key: &HeaderValue,
+    response: &Response,
+    media: Media,
+    retry_after: Option<Duration>,
+) -> ErrorKind {
     let status = response.status;
     let api = |errors| ErrorKind::Api { status, errors, retry_after };
     // 401 is about the key, whatever a proxy writes beside it; the others come with an empty body or an Errors object
@@ -84,7 +95,9 @@ fn refusal(call: &Call, response: &Response, media: Media, retry_after: Option<D
         return ErrorKind::NotJson { status, what, retry_after };
     }
     let value = serde_json::from_slice::<Value>(&response.body).unwrap_or_default();
-    match ApiErrors::parse(&value, &call.secrets) {
+    let sent = call.secrets.iter().map(|secret| secret.value.expose_secret());
+    let sent: Vec<&str> = sent.chain(key.to_str().ok()).collect();
+    match ApiErrors::parse(&value, &sent) {
         Some(errors) => api(errors),
         // FusionAuth's own 404 and 405 are empty: this is some gateway's.
         None if matches!(status, 404 | 405) => {

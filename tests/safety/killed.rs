@@ -1,0 +1,203 @@
+//! The real process, killed by SIGKILL when its k-th request has arrived: what the requests before it did stands, and
+//! that one was not begun. The next run converges to what an undisturbed one leaves. `FUSIONKEEP_KILL_EVERY=1` kills
+//! at every request, where the usual run takes every seventh.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::scene::{Scene, manifests};
+use crate::command::{shown, stdout};
+use crate::engine::state::state;
+
+const ARGUMENTS: [&str; 5] =
+    ["--auto-approve", "--prune", "--parallelism=1", "--allow-hard-delete", "--max-deletes=100"];
+
+fn before() -> String {
+    manifests(&[
+        ("EntityType", "company", json!({"data": {"level": "one"}, "permissions": [{"name": "read"}]})),
+        ("Entity", "raviga", json!({"type": {"name": "company"}, "data": {"level": "one"}})),
+        ("Lambda", "old", json!({"type": "JWTPopulate", "body": "function populate() {}"})),
+        (
+            "User",
+            "kept",
+            json!({"username": "kept", "firstName": "One",
+            "registrations": [{"application": {"name": "Hooli Chat"}, "roles": ["user"]}]}),
+        ),
+        ("User", "leaving", json!({"username": "leaving"})),
+        ("User", "purged", json!({"username": "purged", "policy": {"deletion": "Delete"}})),
+        ("User", "old-name", json!({"username": "renamed"})),
+        (
+            "User",
+            "rotated",
+            json!({"username": "rotated",
+            "password": {"fromEnv": "FUSIONKEEP_SECRET_A", "version": 1}}),
+        ),
+        (
+            "EntityGrant",
+            "grant",
+            json!({"entity": {"name": "raviga"}, "user": {"name": "kept"},
+            "permissions": ["read"]}),
+        ),
+        (
+            "IdentityProviderLink",
+            "unlinked",
+            json!({"identityProvider": {"name": "Google Work"},
+            "user": {"name": "kept"}, "identityProviderUserId": "1"}),
+        ),
+        (
+            "IdentityProviderLink",
+            "rekeyed",
+            json!({"identityProvider": {"name": "Google Work"},
+            "user": {"name": "kept"}, "identityProviderUserId": "2"}),
+        ),
+    ])
+}
+
+fn after() -> String {
+    let moved = json!({"apiVersion": "fusionkeep.dev/v1alpha1", "kind": "User", "metadata": {"name": "new-name",
+        "annotations": {"fusionkeep.dev/moved-from": "old-name"}}, "spec": {"username": "renamed", "lastName": "Moved"}});
+    let rest = manifests(&[
+        ("EntityType", "company", json!({"data": {"level": "two"}, "permissions": [{"name": "read"}]})),
+        ("Entity", "raviga", json!({"type": {"name": "company"}, "data": {"level": "two"}})),
+        ("Entity", "bream", json!({"type": {"name": "company"}})),
+        ("Lambda", "new", json!({"type": "JWTPopulate", "body": "function populate() { }"})),
+        (
+            "User",
+            "kept",
+            json!({"username": "kept", "firstName": "Two",
+            "registrations": [{"application": {"name": "Hooli Mail"}, "roles": ["user"]}]}),
+        ),
+        ("User", "back", json!({"username": "back", "lastName": "Again"})),
+        (
+            "User",
+            "created",
+            json!({"username": "created", "verified": true,
+            "registrations": [{"application": {"name": "Hooli Chat"}}]}),
+        ),
+        ("User", "inactive", json!({"username": "inactive", "active": false})),
+        (
+            "User",
+            "adopted",
+            json!({"username": "adopted", "lastName": "Ours", "policy": {"adoption": "Override"}}),
+        ),
+        (
+            "User",
+            "rotated",
+            json!({"username": "rotated",
+            "password": {"fromEnv": "FUSIONKEEP_SECRET_B", "version": 2}}),
+        ),
+        (
+            "EntityGrant",
+            "grant",
+            json!({"entity": {"name": "raviga"}, "user": {"name": "kept"},
+            "permissions": []}),
+        ),
+        (
+            "IdentityProviderLink",
+            "linked",
+            json!({"identityProvider": {"name": "Google Work"},
+            "user": {"name": "created"}, "identityProviderUserId": "3"}),
+        ),
+        (
+            "IdentityProviderLink",
+            "rekeyed",
+            json!({"identityProvider": {"name": "Google Work"},
+            "user": {"name": "kept"}, "identityProviderUserId": "4"}),
+        ),
+    ]);
+    format!("---\n{moved}\n{rest}")
+}
+
+/// The tenant in the first state, on a store that each death begins from.
+struct Start {
+    folder: tempfile::TempDir,
+    address: SocketAddr,
+}
+
+impl Start {
+    async fn new() -> Self {
+        let kept = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let store = kept.path().join("store.db");
+        let scene = Scene::over(folder, Some(store), SocketAddr::from(([127, 0, 0, 1], 0))).await;
+        let earliest = manifests(&[("User", "back", json!({"username": "back"}))]);
+        for content in [format!("{}{earliest}", before()), before()] {
+            apply(&scene, &content);
+        }
+        let address = scene.world.running.addr();
+        Start { folder: kept, address }
+    }
+
+    async fn scene(&self) -> Scene {
+        let folder = tempfile::tempdir().unwrap();
+        let store = copy(self.folder.path(), folder.path());
+        Scene::over(folder, Some(store), self.address).await
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> PathBuf {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+    to.join("store.db")
+}
+
+fn arguments<'a>(command: &'a str, file: &'a str) -> Vec<&'a str> {
+    [&[command, "-f", file], &ARGUMENTS[..]].concat()
+}
+
+fn command(scene: &Scene, content: &str) -> std::process::Command {
+    let file = scene.write("manifests.yaml", content);
+    let mut command = scene.command(&arguments("apply", &file));
+    command.env("FUSIONKEEP_SECRET_A", "the first one").env("FUSIONKEEP_SECRET_B", "the second one");
+    command
+}
+
+fn apply(scene: &Scene, content: &str) {
+    let output = command(scene, content).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+}
+
+/// What stands there, and what the record says that we own.
+async fn end(scene: &Scene) -> (Value, Value) {
+    let plan = scene.run(&["plan", "-f", &scene.path("manifests.yaml").display().to_string(), "--prune"]);
+    assert!(stdout(&plan).contains("no changes"), "{}", shown(&plan));
+    let listed = scene.run(&["list", "-o", "json"]);
+    let listed = serde_json::from_str(&stdout(&listed)).unwrap_or_else(|_| panic!("{}", shown(&listed)));
+    (state(&scene.world).await, listed)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_that_is_killed_at_any_request_leaves_what_the_next_one_mends() {
+    let every = std::env::var("FUSIONKEEP_KILL_EVERY").map_or(7, |every| every.parse().unwrap());
+    let start = Start::new().await;
+    let undisturbed = {
+        let scene = start.scene().await;
+        apply(&scene, &after());
+        end(&scene).await
+    };
+    let mut deaths = 0;
+    for request in (2..).step_by(every) {
+        let scene = start.scene().await;
+        let rule = json!([{"fault": "latency", "milliseconds": 30_000, "route": "/api/*", "nth": request}]);
+        scene.world.faults(rule).await;
+        let mut child = command(&scene, &after()).spawn().unwrap();
+        let struck = scene.struck(&mut child).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if !struck {
+            break;
+        }
+        deaths += 1;
+        scene.world.faults(json!([])).await;
+        let locked = command(&scene, &after()).output().unwrap();
+        assert!([Some(0), Some(3)].contains(&locked.status.code()), "request {request}: {}", shown(&locked));
+        scene.later().await;
+        apply(&scene, &after());
+        assert_eq!(end(&scene).await, undisturbed, "killed at request {request}");
+    }
+    assert!(deaths * every > 60, "{deaths} deaths");
+}

@@ -1,0 +1,7 @@
+//! Whole processes against what must never happen: a runner that is killed or frozen at any request, a secret that
+//! shows somewhere, somebody who wants the key or somebody else's objects.
+
+mod attacks;
+mod canary;
+mod killed;
+mod scene;
