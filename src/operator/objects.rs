@@ -133,7 +133,16 @@ impl Turn<'_> {
         if self.resource.is_deleted() {
             return self.let_go("it cannot be read").await;
         }
-        self.tell(&Verdict::stalled("Invalid", message.clone()), Told::new("Refused", message)).await?;
+        let told = Told::new("Refused", message.clone());
+        match self.tell(&Verdict::stalled("Invalid", message.clone()), told).await {
+            // The API server itself writes no status of what is not of the schema's types: of an object that was edited
+            // in etcd, or is older than its definition. An event can be written still.
+            Err(error) if is_unwritable(&error) => {
+                tracing::warn!(object = %self.address, %error, "its status cannot be written");
+                self.context.writer.event(self.resource, self.kind, "Refused", &message).await;
+            }
+            told => told?,
+        }
         Ok(("Refused", Action::await_change()))
     }
 
@@ -458,6 +467,12 @@ impl Turn<'_> {
     }
 }
 
+/// Whether the API server cannot take any change of the object (a 500 of its field manager, or a rule that does not bear
+/// what stands there).
+fn is_unwritable(error: &ReconcileError) -> bool {
+    matches!(&*error.0, kube::Error::Api(status) if matches!(status.code, 422 | 500))
+}
+
 fn key_of(reference: Option<&InstanceReference>, namespace: &Arc<str>) -> InstanceKey {
     let kind = reference.and_then(|reference| reference.kind).unwrap_or_default();
     let name = reference.map_or("default", |reference| &reference.name);
@@ -505,7 +520,24 @@ fn refuse_outside(object: &Object) -> Result<(), String> {
     {
         return Err("bodyFile would read the operator's own files; use body or bodyFrom".to_owned());
     }
-    Ok(())
+    match serde_json::to_value(&object.spec) {
+        Ok(spec) if reads_the_operators_own(&spec) => {
+            Err("fromEnv and fromFile would read the operator's own; use secretKeyRef".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a secret's source stands anywhere in a spec that is not a Secret. `data` is FusionAuth's, with any keys.
+fn reads_the_operators_own(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Object(fields) => fields.iter().any(|(name, value)| {
+            let own = matches!(name.as_str(), "fromEnv" | "fromFile") && !value.is_null();
+            own || (name != "data" && reads_the_operators_own(value))
+        }),
+        serde_json::Value::Array(items) => items.iter().any(reads_the_operators_own),
+        _ => false,
+    }
 }
 
 /// Names of Secrets anywhere in a spec.

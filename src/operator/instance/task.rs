@@ -26,6 +26,8 @@ use super::{Answer, Declared, Handle, InstanceKey, Item, Request, State, Work};
 pub const BATCH: usize = 1000;
 /// When several requests come at once, more are on their way.
 const GATHER: Duration = Duration::from_millis(25);
+/// At a start everything comes, however slowly it is listed: the first wave ends with a longer silence.
+const GATHER_FIRST: Duration = Duration::from_millis(250);
 /// Between attempts to connect.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
@@ -150,7 +152,7 @@ impl Task {
         }
     }
 
-    /// One request is served at once; where several wait, the rest of the wave is waited for.
+    /// One request is served at once; where several wait, or at a start, the rest of the wave is waited for.
     async fn gather(&mut self, requests: &mut mpsc::UnboundedReceiver<Request>, turns: &mut Vec<Turn>) {
         loop {
             while turns.len() < BATCH {
@@ -159,10 +161,12 @@ impl Task {
                     Err(_) => break,
                 }
             }
-            if turns.len() < 2 || turns.len() >= BATCH {
+            let first = self.known.is_empty();
+            if (turns.len() < 2 && !first) || turns.len() >= BATCH {
                 return;
             }
-            match tokio::time::timeout(GATHER, requests.recv()).await {
+            let silence = if first { GATHER_FIRST } else { GATHER };
+            match tokio::time::timeout(silence, requests.recv()).await {
                 Ok(Some(request)) => self.take(request, turns),
                 Ok(None) | Err(_) => return,
             }
