@@ -89,11 +89,12 @@ impl Session {
     }
 }
 
-/// From the status when the key may not read the version: with any key it has it too (wire notes §1).
+/// From the status when the key may not read the version, or the version stands nowhere else: with any key the status has
+/// it too (wire notes §1).
 pub(super) async fn version_of(client: &Client) -> Result<ServerVersion, Error> {
     let refused = match client.system_version().await {
         Ok(version) => return Ok(version),
-        Err(error) if error.is_unauthorized() => error,
+        Err(error) if error.is_unauthorized() || error.is_not_found() => error,
         Err(error) => return Err(error.into()),
     };
     let status = client.status().await?;
@@ -107,8 +108,9 @@ pub(super) async fn settle_tenant(client: &Client, given: Option<Uuid>) -> Resul
         return match client.tenant(id).await {
             Ok(Some(_)) => Ok(id),
             Ok(None) => {
-                let tenants = client.tenants().await.unwrap_or_default();
-                Err(Error::UnknownTenant { id, tenants: list(&tenants) })
+                let tenants = list(&client.tenants().await.unwrap_or_default());
+                // Every FusionAuth has a tenant: who sees none cannot tell, and the other calls judge the id.
+                if tenants.is_empty() { Ok(id) } else { Err(Error::UnknownTenant { id, tenants }) }
             }
             // A key with the least permissions need not read tenants; the other calls judge the id then.
             Err(error) if error.is_unauthorized() => Ok(id),

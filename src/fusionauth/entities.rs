@@ -13,7 +13,7 @@ use super::search::{Query, Rows};
 
 const ENTITY: &str = "/api/entity/{entityId}";
 const SEARCH: &str = "/api/entity/search";
-const ROWS: Rows = Rows { route: SEARCH, key: "entities", expand: None };
+const ROWS: Rows = Rows { route: SEARCH, key: "entities", expand: None, one: (ENTITY, "entity") };
 
 /// Creates an entity under the client's id. `body` is `{"entity": {…}}`.
 #[must_use]
@@ -89,8 +89,6 @@ impl Client {
     /// # Errors
     /// As any read.
     pub async fn flush_entity_search(&self) -> Result<(), Error> {
-        let call =
-            Call::new(Method::PUT, SEARCH, vec![], Answer::EmptyOrJson).idempotency(Idempotency::SafeRead);
-        self.execute(&call).await.map(drop)
+        self.flush(SEARCH).await
     }
 }

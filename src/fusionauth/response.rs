@@ -89,8 +89,8 @@ impl Response {
         }
     }
 
-    /// The objects of the array under `key`. Only an answer without any content may leave the key out: FusionAuth drops
-    /// nulls from its JSON (wire notes §1).
+    /// The objects of the array under `key`. Only an answer without any content may leave the key out, or say null:
+    /// FusionAuth drops nulls from its JSON (wire notes §1). A total of zero and empty lists are no content.
     ///
     /// # Errors
     /// The body is no JSON object, or has something else under this key.
@@ -98,7 +98,7 @@ impl Response {
         let mut body = self.parse::<Object>()?;
         let items = match body.remove(key) {
             Some(Value::Array(items)) => items,
-            None if body.is_empty() => Vec::new(),
+            None | Some(Value::Null) if body.values().all(is_void) => Vec::new(),
             _ => return Err(self.unexpected(format!("no array `{key}`"))),
         };
         let object = |item| match item {
@@ -106,6 +106,16 @@ impl Response {
             _ => Err(self.unexpected(format!("`{key}` holds something that is no object"))),
         };
         items.into_iter().map(object).collect()
+    }
+}
+
+/// Whether a value beside a list that is left out says that there is nothing.
+fn is_void(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::Array(items) => items.is_empty(),
+        Value::Bool(_) | Value::String(_) | Value::Object(_) => false,
     }
 }
 

@@ -26,6 +26,8 @@ pub const PAGE_OF_IDS: usize = 1_000;
 const PAGE_OF_ROWS: usize = 500;
 /// Pages of ids under way at once: enough to hide latency, few enough to bound memory.
 const PAGES_AT_ONCE: usize = 4;
+/// Reads of single objects under way at once; the client's own limit is what bounds requests.
+const ONE_BY_ONE_AT_ONCE: usize = 64;
 /// Beyond this row a search engine needs `nextResults` (wire notes §4).
 const WINDOW: usize = 10_000;
 
@@ -43,6 +45,17 @@ pub(super) struct Rows {
     pub(super) route: &'static str,
     pub(super) key: &'static str,
     pub(super) expand: Option<&'static str>,
+    /// The route that reads one of them by its id, and the key that its answer stands under.
+    pub(super) one: (&'static str, &'static str),
+}
+
+/// A page of an answer to ids.
+struct PageOfIds {
+    response: Response,
+    /// The ids of its rows, in order.
+    ids: Vec<Uuid>,
+    /// Ids without a row, where the answer does not prove that they do not exist.
+    unproven: Vec<Uuid>,
 }
 
 struct Head {
@@ -58,8 +71,9 @@ struct RowId {
 
 impl Client {
     /// Reads the objects with these ids and hands each that exists to `row`, page by page, in no order. Ids that are not
-    /// handed out do not exist: a page counts only when its total equals its rows. Bypasses the search index, so it sees
-    /// what was just written.
+    /// handed out do not exist: a page counts only when its total equals its rows, and where an answer has no total (the
+    /// users document shows none) what is missing is asked for by its id. Bypasses the search index, so it sees what was
+    /// just written.
     pub(super) async fn rows_by_ids<T: DeserializeOwned>(
         &self,
         rows: &Rows,
@@ -77,10 +91,44 @@ impl Client {
         let mut pages = futures::stream::iter(pages).map(fetch).buffer_unordered(PAGES_AT_ONCE);
         while let Some(page) = pages.next().await {
             // 404 is documented for "no hits".
-            let Some((ids, page)) = page? else { continue };
-            visit(&page, rows.key, &ids, &mut HashSet::new(), &mut row)?;
+            let Some(page) = page? else { continue };
+            visit(&page.response, rows.key, &page.ids, &mut HashSet::new(), &mut row)?;
+            self.rows_one_by_one(rows, page.unproven, &mut row).await?;
         }
         Ok(())
+    }
+
+    /// Reads each by its id: a 404 proves that it does not exist.
+    async fn rows_one_by_one<T: DeserializeOwned>(
+        &self,
+        rows: &Rows,
+        ids: Vec<Uuid>,
+        row: &mut impl FnMut(T),
+    ) -> Result<(), Error> {
+        let (route, wrapper) = rows.one;
+        let read = |id: Uuid| async move {
+            let call = Call::get(route, vec![id.to_string()], Answer::Wrapper(wrapper));
+            let value = |response: &Response| {
+                let value = Value::Object(response.object(wrapper)?);
+                serde_json::from_value(value).map_err(|error| response.json_error(&error))
+            };
+            absent(self.run(&call, value).await)
+        };
+        let mut found = futures::stream::iter(ids).map(read).buffer_unordered(ONE_BY_ONE_AT_ONCE);
+        while let Some(found) = found.next().await {
+            found?.into_iter().for_each(&mut *row);
+        }
+        Ok(())
+    }
+
+    /// Flushes the index behind a search. A server that does not know the request has no index that could lag behind.
+    pub(super) async fn flush(&self, route: &'static str) -> Result<(), Error> {
+        let call =
+            Call::new(Method::PUT, route, vec![], Answer::EmptyOrJson).idempotency(Idempotency::SafeRead);
+        match self.execute(&call).await {
+            Err(error) if !matches!(error.status(), Some(404 | 405 | 501)) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Pages through a search and hands each row to `row`, each id once. Returns the number of rows.
@@ -99,10 +147,12 @@ impl Client {
             let page =
                 absent(self.run(&call, |response| Ok((response.head(rows.key)?, response.clone()))).await)?;
             let Some((head, response)) = page else { break };
+            let known = handed.len();
             visit(&response, rows.key, &head.ids, &mut handed, &mut row)?;
             let received = head.ids.len();
             start += received;
-            let rest = head.total.map_or(received >= PAGE_OF_ROWS, |total| total > start as u64);
+            // Without a total only a page without anything new is the last: a server may give less than it is asked for.
+            let rest = head.total.map_or(handed.len() > known, |total| total > start as u64);
             if received == 0 && rest {
                 let total = head.total;
                 return Err(response.error(ErrorKind::ShortPage { total, rows: start as u64 }));
@@ -137,10 +187,12 @@ impl Client {
                 return Ok(found);
             };
             let received = rows.len();
-            found.extend(rows);
+            let repeated = rows.first().is_some_and(|first| found.contains(first));
+            found.extend(rows.into_iter().filter(|_| total.is_some() || !repeated));
             let done = match total {
                 Some(total) => found.len() as u64 >= total,
-                None => received < PAGE_OF_ROWS,
+                // As in a search by query: only a page without anything new is the last.
+                None => received == 0 || repeated,
             };
             if done {
                 return Ok(found);
@@ -187,20 +239,21 @@ impl Rows {
     }
 }
 
-/// A page whose rows are all that exist of the ids asked for, and its ids in order.
-fn complete_page(rows: &Rows, response: &Response, asked: &[Uuid]) -> Result<(Vec<Uuid>, Response), Error> {
+/// A page whose rows are all that exist of the ids asked for, but for those that it proves nothing of.
+fn complete_page(rows: &Rows, response: &Response, asked: &[Uuid]) -> Result<PageOfIds, Error> {
     let head = response.head(rows.key)?;
     let received: HashSet<Uuid> = head.ids.iter().copied().collect();
     let asked: HashSet<Uuid> = asked.iter().copied().collect();
     if !received.is_subset(&asked) {
         return Err(response.unexpected("the search by ids answered with an object that was not asked for"));
     }
-    let count = received.len() as u64;
+    let rows = received.len() as u64;
     // All that was asked for is there: no total is needed to believe that.
-    if received.len() == asked.len() || head.total == Some(count) {
-        return Ok((head.ids, response.clone()));
+    if received.len() < asked.len() && head.total.is_some_and(|total| total != rows) {
+        return Err(response.error(ErrorKind::ShortPage { total: head.total, rows }));
     }
-    Err(response.error(ErrorKind::ShortPage { total: head.total, rows: count }))
+    let unproven = if head.total.is_none() { &asked - &received } else { HashSet::new() };
+    Ok(PageOfIds { response: response.clone(), ids: head.ids, unproven: unproven.into_iter().collect() })
 }
 
 /// Hands the rows of a page to `row`, each id once. `ids` are those of the very page, in order.
@@ -285,7 +338,7 @@ impl<'de, T: DeserializeOwned, F: FnMut(T)> DeserializeSeed<'de> for Items<'_, T
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
+        deserializer.deserialize_option(self)
     }
 }
 
@@ -294,6 +347,15 @@ impl<'de, T: DeserializeOwned, F: FnMut(T)> Visitor<'de> for Items<'_, T, F> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array of objects")
+    }
+
+    /// A list that is null holds nothing, as one that is left out; the total says whether that can be.
+    fn visit_none<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {

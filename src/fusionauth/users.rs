@@ -19,7 +19,7 @@ const SEARCH: &str = "/api/user/search";
 /// Imports validate and hash in one request.
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Memberships are nobody's here, so only registrations are asked for.
-const ROWS: Rows = Rows { route: SEARCH, key: "users", expand: Some("registrations") };
+const ROWS: Rows = Rows { route: SEARCH, key: "users", expand: Some("registrations"), one: (USER, "user") };
 
 /// A sign-in name by which a user can be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,20 +144,19 @@ impl Client {
         self.rows_by_query(&ROWS, query, row).await
     }
 
-    /// How many users a search finds, in one request. A search engine counts exactly only when asked to, which it is.
+    /// How many users a search finds, in one request; `None` when the answer has no total. A search engine counts exactly
+    /// only when asked to, which it is.
     ///
     /// # Errors
-    /// As any read; also an answer without a total.
-    pub async fn count_users(&self) -> Result<u64, Error> {
+    /// As any read.
+    pub async fn count_users(&self) -> Result<Option<u64>, Error> {
         let search = json!({"accurateTotal": true, "numberOfResults": 1, "queryString": "*", "startRow": 0});
         let call = Call::new(Method::POST, SEARCH, vec![], Answer::Object)
             .json(json!({ "search": search }))
             .idempotency(Idempotency::SafeRead);
-        let total = |response: &Response| {
-            let total = response.parse::<Object>()?.get("total").and_then(Value::as_u64);
-            total.ok_or_else(|| response.unexpected("no `total`"))
-        };
-        Ok(super::client::absent(self.run(&call, total).await)?.unwrap_or(0))
+        let total =
+            |response: &Response| Ok(response.parse::<Object>()?.get("total").and_then(Value::as_u64));
+        Ok(super::client::absent(self.run(&call, total).await)?.unwrap_or(Some(0)))
     }
 
     /// Makes what was written visible to searches by query.
@@ -165,9 +164,7 @@ impl Client {
     /// # Errors
     /// As any read.
     pub async fn flush_user_search(&self) -> Result<(), Error> {
-        let call =
-            Call::new(Method::PUT, SEARCH, vec![], Answer::EmptyOrJson).idempotency(Idempotency::SafeRead);
-        self.execute(&call).await.map(drop)
+        self.flush(SEARCH).await
     }
 }
 

@@ -90,13 +90,85 @@ async fn a_repeated_row_does_not_fill_a_page() {
 
 #[tokio::test]
 async fn a_missing_total_proves_no_absence() {
-    let server = Server::start(|_, seen| reply(200, json!({"users": rows(&asked(seen)[1..])}))).await;
-    assert!(matches!(
-        read(&server, &ids(3)).await.unwrap_err().kind(),
-        ErrorKind::ShortPage { total: None, .. }
-    ));
+    // The users document shows no total: what is missing is asked for by its id then, and only a 404 is absence.
+    let start = |missing: fn() -> Reply| {
+        Server::start(move |_, seen| match seen.method.as_str() {
+            "POST" => reply(200, json!({"users": rows(&asked(seen)[2..])})),
+            _ if seen.path.ends_with(&id(1).to_string()) => missing(),
+            _ => reply(200, json!({"user": {"id": id(2), "email": "x@y.z"}})),
+        })
+    };
+    let server = start(|| empty(404)).await;
+    assert_eq!(read(&server, &ids(4)).await.unwrap(), HashSet::from([id(2), id(3), id(4)]));
+    assert_eq!(server.seen().len(), 3);
+
+    for answer in [|| empty(503), || reply(200, json!({})), || super::html(404)] {
+        let server = start(answer).await;
+        read(&server, &ids(4)).await.unwrap_err();
+    }
     let server = Server::start(|_, seen| reply(200, json!({"users": rows(asked(seen))}))).await;
     assert_eq!(read(&server, &ids(3)).await.unwrap().len(), 3, "nothing is missing");
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn an_empty_page_may_leave_its_list_out_or_say_null() {
+    for body in [json!({"total": 0}), json!({"total": 0, "users": null}), json!({"total": 0, "users": []})] {
+        let server = Server::start(move |_, _| reply(200, body.clone())).await;
+        assert!(read(&server, &ids(2)).await.unwrap().is_empty());
+    }
+    // Rows that are announced and left out are missing.
+    for body in [json!({"total": 2}), json!({"total": 2, "users": null})] {
+        let server = Server::start(move |_, _| reply(200, body.clone())).await;
+        let error = read(&server, &ids(2)).await.unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::ShortPage { total: Some(2), rows: 0 });
+    }
+    let groups = |body: Value| async move {
+        let server = Server::start(move |_, _| reply(200, body.clone())).await;
+        server.client().search_groups("fusionkeep/*", "name ASC").await
+    };
+    for body in [json!({"total": 0}), json!({"groups": null, "total": 0}), json!({}), json!({"groups": []})] {
+        assert!(groups(body).await.unwrap().is_empty());
+    }
+    for body in [json!({"total": 1}), json!({"group": {}}), json!({"groups": {}})] {
+        groups(body).await.unwrap_err();
+    }
+}
+
+#[tokio::test]
+async fn without_a_total_pages_are_read_until_nothing_is_new() {
+    // A server that gives at most three rows a page, and says no total.
+    let server = Server::start(|_, seen| {
+        let start = seen.body["search"]["startRow"].as_u64().unwrap();
+        let rows: Vec<Value> = (start..(start + 3).min(7)).map(|n| json!({"id": id(n.into())})).collect();
+        reply(200, json!({"entities": rows, "groups": rows}))
+    })
+    .await;
+    let count = server.client().search_entities(&entities::all(), |_: Object| {}).await.unwrap();
+    assert_eq!(count, 7);
+    assert_eq!(server.client().search_groups("fusionkeep/*", "name ASC").await.unwrap().len(), 7);
+    // One that does not page at all ends too.
+    let server = Server::start(|_, _| {
+        let rows = [json!({"id": id(1)}), json!({"id": id(2)})];
+        reply(200, json!({"entities": rows, "groups": rows}))
+    })
+    .await;
+    assert_eq!(server.client().search_entities(&entities::all(), |_: Object| {}).await.unwrap(), 2);
+    assert_eq!(server.client().search_groups("fusionkeep/*", "name ASC").await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_server_without_a_flush_has_nothing_to_flush() {
+    for status in [404, 405] {
+        let server = Server::start(move |_, seen| match seen.path.as_str() {
+            "/api/system/version" => version(),
+            _ => empty(status),
+        })
+        .await;
+        server.client().flush_entity_search().await.unwrap();
+    }
+    let server = Server::start(|_, _| empty(401)).await;
+    assert!(server.client().flush_user_search().await.unwrap_err().is_unauthorized());
 }
 
 #[tokio::test]
