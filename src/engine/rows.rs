@@ -47,7 +47,10 @@ pub fn live(kind: Kind, mut object: Object) -> Result<Live, IncompleteRow> {
     if kind == Kind::Entity {
         // The answer embeds the whole type; only its id is the entity's (wire notes §5).
         let type_id = object.get("type").and_then(|found| found.get("id")).cloned();
-        object.insert("type".to_owned(), serde_json::json!({ "id": type_id }));
+        object.insert("type".to_owned(), serde_json::json!({ "id": type_id.map(with_canonical_ids) }));
+    }
+    if let Some(configuration) = object.remove("jwtConfiguration") {
+        object.insert("jwtConfiguration".to_owned(), with_canonical_ids(configuration));
     }
     Ok(Live { key: Key::Id(id), fields: object, parts, active, secrets_equal: BTreeMap::new() })
 }
@@ -100,7 +103,21 @@ fn take_parts(row: &KindRow, object: &mut Object) -> BTreeMap<String, Fields> {
 
 /// Ids in one spelling.
 fn canonical(key: String) -> String {
-    Uuid::try_parse(&key).map_or(key, |id| id.to_string())
+    // The form without hyphens is no id on the wire, but could be a name.
+    let id = if key.len() == 36 { Uuid::try_parse(&key).ok() } else { None };
+    id.map_or(key, |id| id.to_string())
+}
+
+/// The ids of other objects in a value, in one spelling: they are compared with declared ones as text.
+fn with_canonical_ids(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(canonical(text)),
+        Value::Array(items) => items.into_iter().map(with_canonical_ids).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, with_canonical_ids(value))).collect()
+        }
+        other => other,
+    }
 }
 
 fn keep_known(row: &KindRow, object: &mut Object) {
@@ -148,6 +165,18 @@ mod tests {
         assert_eq!(live.fields.keys().collect::<Vec<_>>(), ["active", "email"]);
         let registration = &live.parts[&id.to_string()];
         assert_eq!(registration.keys().collect::<Vec<_>>(), ["id", "roles"]);
+    }
+
+    #[test]
+    fn ids_of_other_objects_are_read_in_any_case() {
+        let (id, key) = ("8174F72F-5ECD-4EAE-8DE8-7FEF597B3473", "30663132-6464-6665-3032-32646661393A");
+        let entity = object(json!({"id": id, "type": {"id": id}}));
+        assert_eq!(live(Kind::Entity, entity).unwrap().fields["type"], json!({"id": id.to_lowercase()}));
+        let entity_type = object(json!({"id": id, "jwtConfiguration": {"enabled": true, "accessTokenKeyId": key}}));
+        assert_eq!(
+            live(Kind::EntityType, entity_type).unwrap().fields["jwtConfiguration"],
+            json!({"enabled": true, "accessTokenKeyId": key.to_lowercase()})
+        );
     }
 
     #[test]

@@ -79,12 +79,19 @@ impl Session {
     }
 
     /// The tenant of FusionAuth's own application, where the record of global kinds stands; None when the key may
-    /// not see it. Asked for once.
+    /// not see it. Where the application is not shown and there is one tenant, it is that. Asked for once.
     ///
     /// # Errors
     /// As any read.
     pub async fn default_tenant(&self) -> Result<Option<Uuid>, Error> {
-        let found = self.default_tenant.get_or_try_init(|| self.client.default_tenant_id()).await?;
+        let find = || async {
+            if let Some(id) = self.client.default_tenant_id().await? {
+                return Ok::<_, fusionauth::Error>(Some(id));
+            }
+            let tenants = list(&self.client.with_tenant(None).tenants().await?);
+            Ok(if let [only] = tenants.as_slice() { Some(only.id) } else { None })
+        };
+        let found = self.default_tenant.get_or_try_init(find).await?;
         Ok(*found)
     }
 }
@@ -97,7 +104,14 @@ pub(super) async fn version_of(client: &Client) -> Result<ServerVersion, Error> 
         Err(error) if error.is_unauthorized() || error.is_not_found() => error,
         Err(error) => return Err(error.into()),
     };
-    let status = client.status().await?;
+    let status = match client.status().await {
+        // Neither is there: whatever answers is no FusionAuth, or has it under another path.
+        Err(error) if error.is_not_found() => {
+            let kind = fusionauth::ErrorKind::UnprovenBaseUrl;
+            return Err(fusionauth::Error::new(&reqwest::Method::GET, "/api/status", kind).into());
+        }
+        answer => answer?,
+    };
     let version = status.get("version").and_then(Value::as_str).and_then(|text| text.parse().ok());
     version.ok_or_else(|| refused.into())
 }

@@ -99,6 +99,8 @@ fn refusal(
     let sent: Vec<&str> = sent.chain(key.to_str().ok()).collect();
     match ApiErrors::parse(&value, &sent) {
         Some(errors) => api(errors),
+        // An empty object says as little as an empty body.
+        None if value.as_object().is_some_and(serde_json::Map::is_empty) => api(ApiErrors::default()),
         // FusionAuth's own 404 and 405 are empty: this is some gateway's.
         None if matches!(status, 404 | 405) => {
             ErrorKind::NotJson { status, what: "another service's error", retry_after }

@@ -61,6 +61,13 @@ async fn another_services_404_is_not_absence() {
     let server = Server::start(|_, _| reply(404, json!({"message": "no Route matched"}))).await;
     let error = server.client().user(id(1)).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::NotJson { status: 404, .. }), "{error}");
+    // An empty object says as little as the empty body that is documented.
+    let server = Server::start(|_, seen| match seen.path.as_str() {
+        "/api/system/version" => super::version(),
+        _ => reply(404, json!({})),
+    })
+    .await;
+    assert!(server.client().user(super::id(1)).await.unwrap().is_none());
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod adoption;
 mod bounds;
 mod crash;
 mod faults;
+mod foreign;
 pub mod harness;
 mod owner;
 mod ownership;

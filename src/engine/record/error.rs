@@ -84,11 +84,16 @@ impl RecordError {
                 "the record needs GET, POST, PUT and DELETE on /api/group and POST on /api/group/search; \
                  --record FILE keeps it in a file instead"
             }
+            RecordError::Api { error, .. } if error.is_not_found() => {
+                "the record is kept in groups (/api/group), which this server does not take; --record FILE keeps it in \
+                 a file instead"
+            }
             RecordError::Api { error, .. } => return error.hint(),
             RecordError::TooLarge { .. } => "declare fewer fields on it, or put them under one key of data",
             RecordError::NotHeld => "this is a fault of fusionkeep; please report it",
             RecordError::NoDefaultTenant => {
-                "lambdas and entity types need a key that is not locked to a tenant, with GET on /api/application"
+                "lambdas and entity types need a key that is not locked to a tenant, with GET on /api/application; \
+                 --record FILE keeps the record in a file instead"
             }
             RecordError::File { .. } => "check that the path can be written, or give another with --record",
         };
