@@ -172,7 +172,8 @@ mod tests {
         let (id, key) = ("8174F72F-5ECD-4EAE-8DE8-7FEF597B3473", "30663132-6464-6665-3032-32646661393A");
         let entity = object(json!({"id": id, "type": {"id": id}}));
         assert_eq!(live(Kind::Entity, entity).unwrap().fields["type"], json!({"id": id.to_lowercase()}));
-        let entity_type = object(json!({"id": id, "jwtConfiguration": {"enabled": true, "accessTokenKeyId": key}}));
+        let entity_type =
+            object(json!({"id": id, "jwtConfiguration": {"enabled": true, "accessTokenKeyId": key}}));
         assert_eq!(
             live(Kind::EntityType, entity_type).unwrap().fields["jwtConfiguration"],
             json!({"enabled": true, "accessTokenKeyId": key.to_lowercase()})
