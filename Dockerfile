@@ -6,7 +6,7 @@ COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY schemas schemas
 # Tests are declared in Cargo.toml; only their names are needed to build the binary.
-RUN mkdir -p tests/kube && touch tests/main.rs tests/kube/main.rs \
+RUN mkdir -p tests/kube tests/bench && touch tests/main.rs tests/kube/main.rs tests/bench/main.rs \
     && cargo build --release --locked --bin fusionkeep \
     && cp target/release/fusionkeep /fusionkeep
 
