@@ -18,9 +18,9 @@ use crate::report::{ProblemView, View, run_text, text};
 use super::arguments::{ChangeArguments, Format};
 use super::exit::Exit;
 use super::failure::Failure;
-use super::output;
 use super::pipeline::{Bar, Run};
 use super::signals::Signals;
+use super::{output, places};
 
 /// How a plan is carried out.
 pub struct CarryOut<'a> {
@@ -42,7 +42,8 @@ impl CarryOut<'_> {
             true => load_secrets(plan, &run.secrets).await,
             false => Ok(SecretValues::default()),
         };
-        let secrets = loaded.unwrap_or_else(|problems| {
+        let secrets = loaded.unwrap_or_else(|mut problems| {
+            places::of_secrets(&run.objects, &mut problems);
             view.errors.extend(problems.iter().map(ProblemView::from));
             SecretValues::default()
         });

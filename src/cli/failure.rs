@@ -179,6 +179,7 @@ impl Failure {
             hint: self.hint(),
             address: None,
             place: self.place().map(|place| (place.file.to_string(), place.line, place.column)),
+            source: None,
             blame: if exit::of_failure(self) == Exit::Guard { Blame::Guard } else { Blame::Error },
         }
     }

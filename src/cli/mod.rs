@@ -23,6 +23,7 @@ mod logging;
 mod operator;
 mod output;
 mod pipeline;
+mod places;
 mod plan;
 mod sandbox;
 mod schema;

@@ -23,7 +23,7 @@ use super::arguments::{ConnectArguments, GuardArguments, RunArguments, Selection
 use super::connect::{Connected, connect};
 use super::failure::Failure;
 use super::target::choose;
-use super::{load, output, target};
+use super::{load, output, places, target};
 
 /// A run that is ready to plan.
 pub struct Run {
@@ -240,6 +240,8 @@ impl Run {
         warnings.extend(self.discarded.iter().flat_map(|discarded| self.let_go(discarded)));
         warnings.append(&mut plan.warnings);
         plan.warnings = warnings;
+        places::of_fields(&mut plan.errors);
+        places::of_fields(&mut plan.warnings);
         plan
     }
 }

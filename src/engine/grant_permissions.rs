@@ -96,9 +96,10 @@ pub fn permissions_of(types: &[fusionauth::Object]) -> BTreeMap<Uuid, BTreeSet<S
 pub fn judge(object: &Object, spec: &EntityGrantSpec, known: Option<&BTreeSet<String>>) -> Vec<Problem> {
     let none = BTreeSet::new();
     let known = known.unwrap_or(&none);
-    let unknown = spec.permissions.set().into_iter().flatten().filter(|name| !known.contains(*name));
-    unknown
-        .map(|name| {
+    let permissions = spec.permissions.set().into_iter().flatten().enumerate();
+    permissions
+        .filter(|(_, name)| !known.contains(*name))
+        .map(|(index, name)| {
             let hint = match did_you_mean(name, known.iter().cloned()) {
                 Some(near) => format!("did you mean \"{near}\"?"),
                 None if known.is_empty() => "the entity's type has no permissions".to_owned(),
@@ -107,7 +108,8 @@ pub fn judge(object: &Object, spec: &EntityGrantSpec, known: Option<&BTreeSet<St
                 }
             };
             let message = format!("the entity's type has no permission \"{name}\"");
-            At::object(object).problem("unknown-permission", message, Some(hint))
+            let problem = At::object(object).problem("unknown-permission", message, Some(hint));
+            problem.pointing(format!("/spec/permissions/{index}"))
         })
         .collect()
 }

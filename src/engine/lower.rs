@@ -136,17 +136,18 @@ impl Lowering<'_> {
             Declared::Null => Some(BTreeMap::new()),
             Declared::Set(registrations) => {
                 let mut parts = BTreeMap::new();
-                for registration in registrations {
+                for (index, registration) in registrations.iter().enumerate() {
+                    let pointer = format!("/spec/registrations/{index}");
                     let fields = self.wire(registration.wire_fields())?;
                     let roles = registration.roles.set().map(Vec::as_slice).unwrap_or_default();
-                    if let Some(id) = self.application(&registration.application, roles)
+                    if let Some(id) = self.application(&registration.application, roles, &pointer)
                         && parts.insert(id.to_string(), fields).is_some()
                     {
-                        self.problems.push(self.at.problem(
-                            "duplicate-registration",
-                            format!("the application {id} stands twice in registrations"),
-                            Some("keep one of them; by name and by id it is the same application".to_owned()),
-                        ));
+                        let message = format!("the application {id} stands twice in registrations");
+                        let hint = "keep one of them; by name and by id it is the same application";
+                        let problem =
+                            self.at.problem("duplicate-registration", message, Some(hint.to_owned()));
+                        self.problems.push(problem.pointing(format!("{pointer}/application")));
                     }
                 }
                 Some(parts)
@@ -191,10 +192,12 @@ impl Lowering<'_> {
 
     fn grant(&mut self, spec: &EntityGrantSpec, desired: &mut Desired) -> Option<()> {
         let namespace = desired.address.namespace.clone();
-        let entity = self.entity_reference(&spec.entity, &namespace);
+        let entity = self.entity_reference(&spec.entity, &namespace, "/spec/entity");
         let recipient = match (&spec.user, &spec.recipient_entity) {
             (Some(user), _) => self.user_reference(user, &namespace).map(RecipientReference::User),
-            (None, Some(entity)) => self.entity_reference(entity, &namespace).map(RecipientReference::Entity),
+            (None, Some(entity)) => self
+                .entity_reference(entity, &namespace, "/spec/recipientEntity")
+                .map(RecipientReference::Entity),
             (None, None) => None,
         };
         desired.key = KeyReference::Grant { entity: entity?, recipient: recipient? };
@@ -227,27 +230,30 @@ impl Lowering<'_> {
     }
 
     /// The application's id, once its roles are known to be its own.
-    fn application(&mut self, reference: &Reference, roles: &[String]) -> Option<Uuid> {
+    fn application(&mut self, reference: &Reference, roles: &[String], pointer: &str) -> Option<Uuid> {
         let by = NameOrId::of(reference)?;
         let shown = show(&by);
         let application = match self.context.references.application(&by) {
             Resolution::One(application) => application,
             Resolution::None(names) => {
-                self.problems.push(self.at.unresolved("the application", &shown, names));
+                let problem = self.at.unresolved("the application", &shown, names);
+                self.problems.push(problem.pointing(format!("{pointer}/application/{}", by.field())));
                 return None;
             }
             Resolution::Many(ids) => {
-                self.problems.push(self.at.ambiguous("the application", &shown, &ids));
+                let problem = self.at.ambiguous("the application", &shown, &ids);
+                self.problems.push(problem.pointing(format!("{pointer}/application/{}", by.field())));
                 return None;
             }
         };
-        for role in roles.iter().filter(|role| !application.roles.contains(*role)) {
+        for (index, role) in roles.iter().enumerate().filter(|(_, role)| !application.roles.contains(*role)) {
             let names = application.roles.iter().cloned();
             let hint = super::problem::did_you_mean(role, names.clone())
                 .map(|name| format!("did you mean \"{name}\"?"))
                 .unwrap_or_else(|| format!("its roles are: {}", names.collect::<Vec<_>>().join(", ")));
             let message = format!("the application \"{}\" has no role \"{role}\"", application.name);
-            self.problems.push(self.at.problem("unknown-role", message, Some(hint)));
+            let problem = self.at.problem("unknown-role", message, Some(hint));
+            self.problems.push(problem.pointing(format!("{pointer}/roles/{index}")));
         }
         Some(application.id)
     }
@@ -259,7 +265,7 @@ impl Lowering<'_> {
             Resolution::None(names) => self.at.unresolved("the identity provider", &show(&by), names),
             Resolution::Many(ids) => self.at.ambiguous("the identity provider", &show(&by), &ids),
         };
-        self.problems.push(problem);
+        self.problems.push(problem.pointing(format!("/spec/identityProvider/{}", by.field())));
         None
     }
 
@@ -269,7 +275,8 @@ impl Lowering<'_> {
             NameOrId::Name(name) => self.declared(Kind::EntityType, namespace, &name),
             NameOrId::Id(id) => match declarations.by_id(Kind::EntityType, id) {
                 ObjectRef::Id(id) if !self.context.references.entity_types.contains(&id) => {
-                    self.problems.push(self.at.unresolved("the entity type", &id.to_string(), []));
+                    let problem = self.at.unresolved("the entity type", &id.to_string(), []);
+                    self.problems.push(problem.pointing("/spec/type/id"));
                     None
                 }
                 found => Some(found),
@@ -289,18 +296,26 @@ impl Lowering<'_> {
         }
         let found = self.context.references.users.get(&by);
         if found.is_none() {
-            let (what, value) = match &by {
-                UserBy::Id(id) => ("the user with the id", id.to_string()),
-                UserBy::Email(email) => ("the user with the e-mail address", email.clone()),
-                UserBy::Username(name) => ("the user with the username", name.clone()),
-                UserBy::PhoneNumber(number) => ("the user with the phone number", number.clone()),
+            let (field, what, value) = match &by {
+                UserBy::Id(id) => ("id", "the user with the id", id.to_string()),
+                UserBy::Email(email) => ("email", "the user with the e-mail address", email.clone()),
+                UserBy::Username(name) => ("username", "the user with the username", name.clone()),
+                UserBy::PhoneNumber(number) => {
+                    ("phoneNumber", "the user with the phone number", number.clone())
+                }
             };
-            self.problems.push(self.at.unresolved(what, &value, []));
+            let problem = self.at.unresolved(what, &value, []);
+            self.problems.push(problem.pointing(format!("/spec/user/{field}")));
         }
         found.map(|id| ObjectRef::Id(*id))
     }
 
-    fn entity_reference(&mut self, reference: &EntityReference, namespace: &str) -> Option<ObjectRef> {
+    fn entity_reference(
+        &mut self,
+        reference: &EntityReference,
+        namespace: &str,
+        pointer: &str,
+    ) -> Option<ObjectRef> {
         if let Some(name) = &reference.name {
             return self.declared(Kind::Entity, namespace, name);
         }
@@ -310,10 +325,10 @@ impl Lowering<'_> {
         {
             return Some(found);
         }
-        let (what, shown) = match &by {
-            super::references::EntityBy::Id(id) => ("the entity with the id", id.to_string()),
+        let (field, what, shown) = match &by {
+            super::references::EntityBy::Id(id) => ("id", "the entity with the id", id.to_string()),
             super::references::EntityBy::ClientId(client_id) => {
-                ("the entity with the client id", client_id.clone())
+                ("clientId", "the entity with the client id", client_id.clone())
             }
         };
         let problem = match self.context.references.entities.get(&by).map(Vec::as_slice) {
@@ -321,7 +336,7 @@ impl Lowering<'_> {
             None | Some([]) => self.at.unresolved(what, &shown, []),
             Some(many) => self.at.ambiguous(what, &shown, many),
         };
-        self.problems.push(problem);
+        self.problems.push(problem.pointing(format!("{pointer}/{field}")));
         None
     }
 

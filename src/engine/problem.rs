@@ -25,6 +25,8 @@ impl<'a> At<'a> {
             hint,
             address: Some(self.address.clone()),
             place: Some(self.place.clone()),
+            pointer: None,
+            line: None,
             blame: Blame::Error,
         }
     }

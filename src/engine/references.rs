@@ -44,6 +44,14 @@ impl NameOrId {
             (None, None) => None,
         }
     }
+
+    /// The field of the reference.
+    pub fn field(&self) -> &'static str {
+        match self {
+            NameOrId::Name(_) => "name",
+            NameOrId::Id(_) => "id",
+        }
+    }
 }
 
 /// Everything that must be looked up.

@@ -8,7 +8,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use crate::model::{Address, Place};
+use crate::model::{Address, Place, SourceLine};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -29,15 +29,6 @@ pub struct Diagnostic {
     pub address: Option<Address>,
     /// The source line, secrets masked.
     pub line: Option<SourceLine>,
-}
-
-/// A source line as it may be shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceLine {
-    pub text: String,
-    /// What the diagnostic points at, in bytes of `text`.
-    pub start: usize,
-    pub end: usize,
 }
 
 impl Diagnostic {
@@ -86,20 +77,7 @@ impl Diagnostic {
         };
         let mut group = Group::with_title(level.primary_title(title).id(self.code));
         match (&self.place, &self.line) {
-            (Some(place), Some(line)) => {
-                let annotation = AnnotationKind::Primary.span(line.start..line.end.max(line.start));
-                let snippet = Snippet::source(line.text.as_str())
-                    .line_start(place.line as usize)
-                    .annotation(annotation);
-                let column = line.text.get(..line.start).map_or(0, |before| before.chars().count()) + 1;
-                group = if column == place.column as usize {
-                    group.element(snippet.path(place.file.as_ref()))
-                } else {
-                    // Of a long line a part is shown: the renderer would count its columns from there.
-                    let origin = Origin::path(place.file.as_ref()).line(place.line as usize);
-                    group.element(origin.char_column(place.column as usize)).element(snippet)
-                };
-            }
+            (Some(place), Some(line)) => group = with_line(group, place, line),
             (Some(place), None) => {
                 let origin = Origin::path(place.file.as_ref()).line(place.line as usize);
                 group = group.element(origin.char_column(place.column as usize));
@@ -111,6 +89,24 @@ impl Diagnostic {
         }
         renderer.decor_style(DecorStyle::Ascii).render(&[group])
     }
+}
+
+/// A place and its line, as `Diagnostic::render` shows them, for those who write the rest themselves.
+pub fn render_line(place: &Place, line: &SourceLine) -> String {
+    let group = with_line(Group::with_level(Level::ERROR), place, line);
+    Renderer::plain().decor_style(DecorStyle::Ascii).render(&[group])
+}
+
+fn with_line<'a>(group: Group<'a>, place: &'a Place, line: &'a SourceLine) -> Group<'a> {
+    let annotation = AnnotationKind::Primary.span(line.start..line.end.max(line.start));
+    let snippet = Snippet::source(line.text.as_str()).line_start(place.line as usize).annotation(annotation);
+    let column = line.text.get(..line.start).map_or(0, |before| before.chars().count()) + 1;
+    if column == place.column as usize {
+        return group.element(snippet.path(place.file.as_ref()));
+    }
+    // Of a long line a part is shown: the renderer would count its columns from there.
+    let origin = Origin::path(place.file.as_ref()).line(place.line as usize);
+    group.element(origin.char_column(place.column as usize)).element(snippet)
 }
 
 impl fmt::Display for Diagnostic {

@@ -521,8 +521,7 @@ pub fn locate(file: &SourceFile, part: &Range<usize>, asked: &[(usize, &str)]) -
     let mut answers: Vec<(usize, usize)> = asked.iter().map(|(at, _)| (*at, 1)).collect();
     yaml::read(file.format, &file.text, part.clone(), &mut |document| {
         let Some(tree) = &document.tree else { return };
-        let mut declarations = HashMap::new();
-        collect(tree.root(), &mut declarations);
+        let declarations = declarations(tree.root());
         for (answer, (at, pointer)) in answers.iter_mut().zip(asked) {
             if let Some(root) = declarations.get(at) {
                 *answer = point(*root, pointer);
@@ -533,6 +532,12 @@ pub fn locate(file: &SourceFile, part: &Range<usize>, asked: &[(usize, &str)]) -
 }
 
 /// The declarations of a document by where they begin: itself, or the items of a List.
+pub fn declarations(root: Value<'_>) -> HashMap<usize, Value<'_>> {
+    let mut declarations = HashMap::new();
+    collect(root, &mut declarations);
+    declarations
+}
+
 fn collect<'t>(root: Value<'t>, declarations: &mut HashMap<usize, Value<'t>>) {
     if root.get("spec").is_some() {
         declarations.insert(root.content_at(), root);

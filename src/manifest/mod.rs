@@ -11,6 +11,7 @@ mod de;
 mod diagnostic;
 mod document;
 mod explain;
+pub mod fields;
 mod finding;
 mod header;
 mod hints;
@@ -27,7 +28,8 @@ pub mod target;
 pub mod values;
 pub mod yaml;
 
-pub use diagnostic::{Diagnostic, Severity, SourceLine, nearest, sort};
+pub use crate::model::SourceLine;
+pub use diagnostic::{Diagnostic, Severity, nearest, render_line, sort};
 pub use header::MOVED_FROM;
 pub use input::{Input, Instance, Object, SecretDocuments};
 pub use load::{LoadError, LoadOptions, load};

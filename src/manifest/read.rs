@@ -177,6 +177,13 @@ fn read(found: &Found) -> Result<SourceFile, Box<Diagnostic>> {
     Ok(SourceFile::new(&path.to_string_lossy(), found.folders.clone(), format, text))
 }
 
+/// A file that was read before.
+pub fn again(path: &Path) -> Option<SourceFile> {
+    let own = path.parent().map(Path::to_owned).unwrap_or_default();
+    let folders = Folders { root: own.clone(), own };
+    read(&Found { path: path.to_owned(), folders: Some(folders) }).ok()
+}
+
 fn read_bytes(source: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     source.take(MAX_FILE + 1).read_to_end(&mut bytes)?;

@@ -5,10 +5,10 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use super::diagnostic::{Diagnostic, SourceLine};
+use super::diagnostic::Diagnostic;
 use super::finding::{Finding, Hide};
 use super::yaml::Format;
-use crate::model::{Address, Place};
+use crate::model::{Address, Place, SourceLine};
 
 /// What stands for a hidden text.
 const MASK: &str = "…";
@@ -103,7 +103,7 @@ impl SourceFile {
     }
 
     /// The line of a finding as it may be shown, and what to point at.
-    fn shown_line(&self, line: u32, finding: &Finding) -> Option<SourceLine> {
+    pub fn shown_line(&self, line: u32, finding: &Finding) -> Option<SourceLine> {
         let range = self.line_range(line);
         let at = finding.at.clamp(range.start, range.end);
         let mut visible = range.end;

@@ -40,7 +40,7 @@ pub use kind::{
     Compare, Deletion, FieldRule, Kind, KindRow, Part, Scope, Sensitivity, Since, Write, field_rule, row,
 };
 pub use lambda::{BodySource, ConfigMapKeyRef, EngineType, LambdaSpec, LambdaType};
-pub use place::Place;
+pub use place::{Place, SourceLine};
 pub use policy::{Adoption, Drift, Ensure, InstanceKind, InstanceReference, ObjectReference, Policy};
 pub use reference::{EntityReference, Reference, UserReference};
 pub use scalar::{Id, Instant};

@@ -20,3 +20,12 @@ impl fmt::Display for Place {
         write!(formatter, "{}:{}:{}", self.file, self.line, self.column)
     }
 }
+
+/// A line of a manifest as it may be shown: secrets masked, long lines cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceLine {
+    pub text: String,
+    /// What is pointed at, in bytes of `text`.
+    pub start: usize,
+    pub end: usize,
+}

@@ -279,7 +279,8 @@ impl<'a> Planning<'a> {
                     ),
                     format!("declare spec.id: {live}, or leave it out"),
                 )
-                .at(self.desired),
+                .at(self.desired)
+                .pointing("/spec/id"),
             );
         }
         differs.is_none()
@@ -295,7 +296,10 @@ impl<'a> Planning<'a> {
             let hint = format!(
                 "declare {from} again; or remove this manifest (apply with --prune) and declare the object under another name"
             );
-            self.planned.errors.push(Problem::error("immutable-field", message, hint).at(self.desired));
+            let problem = Problem::error("immutable-field", message, hint).at(self.desired);
+            self.planned
+                .errors
+                .push(problem.pointing(format!("/spec/{}", path.to_string().replace('.', "/"))));
         }
         let nameless = difference.parts.iter().filter(|(name, part)| {
             kind == Kind::EntityType

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::model::{Address, Deletion, Kind, Owner, Place, Sensitivity};
+use crate::model::{Address, Deletion, Kind, Owner, Place, Sensitivity, SourceLine};
 
 use super::{Call, Desired, Key, RecordUpdate};
 
@@ -176,6 +176,12 @@ pub struct Problem {
     pub hint: Option<String>,
     pub address: Option<Address>,
     pub place: Option<Place>,
+    /// The field that is wrong, as a JSON pointer into the declaration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// The line of that field, once it was looked for.
+    #[serde(skip)]
+    pub line: Option<SourceLine>,
     pub blame: Blame,
 }
 
@@ -187,6 +193,8 @@ impl Problem {
             hint: Some(hint.into()),
             address: None,
             place: None,
+            pointer: None,
+            line: None,
             blame: Blame::Error,
         }
     }
@@ -200,6 +208,12 @@ impl Problem {
     #[must_use]
     pub fn of(self, address: &Address) -> Self {
         Problem { address: Some(address.clone()), ..self }
+    }
+
+    /// About one field of the declaration: a JSON pointer into its document.
+    #[must_use]
+    pub fn pointing(self, pointer: impl Into<String>) -> Self {
+        Problem { pointer: Some(pointer.into()), ..self }
     }
 
     /// About one declaration.

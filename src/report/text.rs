@@ -69,7 +69,9 @@ pub fn problems(problems: &[ProblemView], word: &str, style: Ansi) -> String {
             problem.code,
             indented(&problem.message, "  ")
         ));
-        if let Some((file, line, column)) = &problem.place {
+        if let Some(source) = &problem.source {
+            out.line(source);
+        } else if let Some((file, line, column)) = &problem.place {
             out.line(&format!("  --> {}:{line}:{column}", one_line(file)));
         }
         if let Some(hint) = &problem.hint {

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::manifest::Diagnostic;
+use crate::manifest::{Diagnostic, render_line};
 use crate::model::{Address, Deletion, Sensitivity};
 use crate::reconcile::{
     Action, Blame, CallCounts, Change, FieldChange, Key, Outcome, Plan, Problem, Reason, Risk, Shown, Status,
@@ -44,6 +44,8 @@ pub struct ProblemView {
     pub address: Option<String>,
     /// File, line, column.
     pub place: Option<(String, u32, u32)>,
+    /// The place with its source line, for people.
+    pub source: Option<String>,
     pub blame: Blame,
 }
 
@@ -185,6 +187,11 @@ impl From<&Problem> for ProblemView {
             hint: problem.hint.clone(),
             address: problem.address.as_ref().map(ToString::to_string),
             place: problem.place.as_ref().map(|place| (place.file.to_string(), place.line, place.column)),
+            source: problem
+                .place
+                .as_ref()
+                .zip(problem.line.as_ref())
+                .map(|(place, line)| render_line(place, line)),
             blame: problem.blame,
         }
     }
@@ -198,6 +205,7 @@ impl From<&Diagnostic> for ProblemView {
             hint: diagnostic.hint.clone(),
             address: diagnostic.address.as_ref().map(ToString::to_string),
             place: diagnostic.place.as_ref().map(|place| (place.file.to_string(), place.line, place.column)),
+            source: None,
             blame: Blame::Error,
         }
     }
@@ -210,6 +218,7 @@ fn note_view(note: &str, address: &Address) -> ProblemView {
         hint: None,
         address: Some(address.to_string()),
         place: None,
+        source: None,
         blame: Blame::Error,
     }
 }

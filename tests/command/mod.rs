@@ -8,6 +8,7 @@ mod kickstart;
 mod lifecycle;
 mod people;
 mod place;
+mod plan_errors;
 mod process;
 mod record;
 mod report;

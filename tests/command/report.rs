@@ -144,6 +144,8 @@ fn problem(code: &str, message: &str, place: Option<Place>) -> Problem {
         hint: Some("run again".to_owned()),
         address: None,
         place,
+        pointer: None,
+        line: None,
         blame: Blame::Error,
     }
 }

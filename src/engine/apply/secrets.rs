@@ -16,7 +16,8 @@ pub async fn load_secrets(plan: &Plan, resolver: &dyn SecretResolver) -> Result<
         for slot in change.calls.iter().flat_map(|call| &call.secrets) {
             let namespace = &change.address.namespace;
             if let Err(error) = values.load(resolver, namespace, &slot.source, slot.may_be_empty).await {
-                problems.push(problem(&change.address, &error, &describe(&slot.source)));
+                problems
+                    .push(problem(&change.address, &error, &describe(&slot.source)).pointing(&slot.pointer));
             }
         }
     }
