@@ -34,10 +34,10 @@ const CASES: &[(&str, &str, &str, &str, &str, &str)] = &[
     ),
     (
         "entities.yaml",
-        "type: { name: company }",
-        "type: { name: meter }",
+        "name: Meter South 2\n  type: { name: meter }",
+        "name: Meter South 2\n  type: { name: company }",
         "immutable-field",
-        "type: { name: meter }",
+        "type: { name: company }",
         "cannot change in FusionAuth: it is ",
     ),
     (
