@@ -26,8 +26,9 @@ use super::{Answer, Declared, Handle, InstanceKey, Item, Request, State, Work};
 pub const BATCH: usize = 1000;
 /// When several requests come at once, more are on their way.
 const GATHER: Duration = Duration::from_millis(25);
-/// At a start everything comes, however slowly it is listed: the first wave ends with a longer silence.
-const GATHER_FIRST: Duration = Duration::from_millis(250);
+/// At a start everything comes, however slowly it is listed: for so long a wave ends with a longer silence.
+const START: Duration = Duration::from_secs(5);
+const GATHER_AT_START: Duration = Duration::from_millis(400);
 /// Between attempts to connect.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
@@ -53,6 +54,7 @@ pub struct Task {
     /// Objects that were turned away while the instance could not be used.
     turned_away: BTreeSet<Address>,
     failures: u32,
+    started: Instant,
     retry_at: Instant,
     state: watch::Sender<State>,
 }
@@ -85,6 +87,7 @@ pub fn spawn(
         links_due: Instant::now(),
         turned_away: BTreeSet::new(),
         failures: 0,
+        started: Instant::now(),
         retry_at: Instant::now(),
         state: state_sender,
     };
@@ -161,11 +164,11 @@ impl Task {
                     Err(_) => break,
                 }
             }
-            let first = self.known.is_empty();
+            let first = self.started.elapsed() < START;
             if (turns.len() < 2 && !first) || turns.len() >= BATCH {
                 return;
             }
-            let silence = if first { GATHER_FIRST } else { GATHER };
+            let silence = if first { GATHER_AT_START } else { GATHER };
             match tokio::time::timeout(silence, requests.recv()).await {
                 Ok(Some(request)) => self.take(request, turns),
                 Ok(None) | Err(_) => return,
