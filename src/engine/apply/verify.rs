@@ -45,6 +45,8 @@ impl Run<'_> {
         let seen = match self.look(&changes).await {
             Ok(seen) => seen,
             Err(error) => {
+                let updates = changes.iter().filter(|(_, change)| change.action == Action::Update);
+                updates.for_each(|(_, change)| self.keep_claims(change));
                 return self.not_read_again(&error);
             }
         };
@@ -73,6 +75,25 @@ impl Run<'_> {
         match self.client.tenant(self.apply.session.tenant_id()).await {
             Ok(Some(tenant)) => Value::Object(tenant).pointer(setting).is_some_and(|set| set == true),
             Ok(None) | Err(_) => true,
+        }
+    }
+
+    /// What was to be removed may still be there: the record goes on holding it, so that the next run removes it.
+    pub(super) fn keep_claims(&self, change: &Change) {
+        let Some(record) = self.apply.record else { return };
+        let held = &record.loaded().entries;
+        match &change.record {
+            RecordUpdate::Put { entry, replaces } => {
+                let Some(held) = held.by_key(&entry.key) else { return };
+                let mut entry = entry.clone();
+                entry.written = std::sync::Arc::new(entry.written.union(&held.written).cloned().collect());
+                let update = RecordUpdate::Put { entry, replaces: replaces.clone() };
+                record.update(self.with_fingerprints(change, update));
+            }
+            RecordUpdate::Remove(key) => {
+                let Some(held) = held.by_key(key) else { return };
+                record.update(RecordUpdate::Put { entry: Box::new(held.clone()), replaces: None });
+            }
         }
     }
 
@@ -130,6 +151,7 @@ impl Run<'_> {
                 continue;
             };
             if self.is_ending() {
+                self.keep_claims(change);
                 outcome.status = Status::Failed;
                 outcome.problem = Some(lost_problem(change, &paths));
                 continue;
@@ -150,10 +172,14 @@ impl Run<'_> {
         }
         let seen = match self.look(&repeated).await {
             Ok(seen) => seen,
-            Err(error) => return self.not_read_again(&error),
+            Err(error) => {
+                repeated.iter().for_each(|(_, change)| self.keep_claims(change));
+                return self.not_read_again(&error);
+            }
         };
         for ((index, change), seen) in repeated.into_iter().zip(seen) {
             if let (Seen::Lost(paths), Some(outcome)) = (seen, outcomes.get_mut(index)) {
+                self.keep_claims(change);
                 outcome.status = Status::Failed;
                 outcome.problem = Some(lost_problem(change, &paths));
             }
