@@ -148,7 +148,9 @@ impl<'a> Apply<'a> {
         run.intend(&mut outcomes).await?;
         run.carry_out(&mut outcomes).await;
         run.take_back_intents(&outcomes);
-        if !run.is_ending() {
+        if run.is_ending() {
+            run.leave_unverified(&outcomes);
+        } else {
             run.verify(&mut outcomes).await;
         }
         let warnings = run.close_record().await;

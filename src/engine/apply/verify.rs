@@ -69,6 +69,13 @@ impl Run<'_> {
         self.repeat(lost, outcomes).await;
     }
 
+    /// The run ends before anything was read again: what was removed may have been lost to a concurrent write.
+    pub(super) fn leave_unverified(&self, outcomes: &[ChangeOutcome]) {
+        let done = self.plan().changes.iter().zip(outcomes).filter(|(_, ended)| ended.status == Status::Done);
+        done.filter(|(change, _)| change.action == Action::Update)
+            .for_each(|(change, _)| self.keep_claims(change));
+    }
+
     /// Whether the tenant has changed e-mails verified first. Where the key may not see that, it may be so.
     async fn emails_wait(&self) -> bool {
         let setting = "/emailConfiguration/verifyEmailWhenChanged";
@@ -159,8 +166,12 @@ impl Run<'_> {
             outcome.notes.push(format!("lost to a concurrent write and repeated: {}", paths.join(", ")));
             match self.resend(change, &paths).await {
                 Ok(()) => repeated.push((index, change)),
-                Err(CallError::Api(error)) => self.fail(outcome, self.failed(change, &error).await),
+                Err(CallError::Api(error)) => {
+                    self.keep_claims(change);
+                    self.fail(outcome, self.failed(change, &error).await);
+                }
                 Err(CallError::Malformed(error)) => {
+                    self.keep_claims(change);
                     outcome.status = Status::Failed;
                     outcome.problem =
                         Some(Problem::error("malformed-plan", error.to_string(), "").of(&change.address));
