@@ -10,6 +10,7 @@ use crate::cluster::Cluster;
 use crate::scene::{Operator, Scene, manifest};
 
 pub const TESTS: &[Test] = &[
+    ("restarts::finalizers_are_released_without_an_operator", finalizers_are_released_without_an_operator),
     ("restarts::the_api_server_and_etcd_come_back", the_api_server_and_etcd_come_back),
     (
         "restarts::a_leader_that_cannot_renew_ends_and_writes_no_more",
@@ -101,4 +102,26 @@ fn a_leader_that_cannot_renew_ends_and_writes_no_more(_: &Cluster) {
     let _next = scene.operator(&election);
     scene.until("the next one corrects it", || scene.user("richard")["firstName"] == "Richard");
     assert_eq!(usernames(&scene), ["r-richard"]);
+}
+
+fn finalizers_are_released_without_an_operator(cluster: &Cluster) {
+    let (scene, operator) = Scene::at_work(cluster, "release");
+    scene.apply("User", "richard", "{username: r-richard}");
+    scene.wait_ready("user.fusionkeep.dev/richard");
+    let id = scene.id("user.fusionkeep.dev/richard");
+    drop(operator);
+    scene.kubectl(&["delete", "--wait=false", "user.fusionkeep.dev/richard"]);
+    assert!(!scene.get("user.fusionkeep.dev/richard").is_null(), "without an operator the deletion waits");
+    scene.forget_requests();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_fusionkeep"))
+        .args(["operator", "release-finalizers", "--namespace", &scene.namespace])
+        .env("KUBECONFIG", cluster.kubeconfig())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("/richard") && said.contains("/default"), "{said}");
+    scene.wait_gone("user.fusionkeep.dev/richard");
+    assert!(scene.requests().is_empty(), "FusionAuth is not asked: {:?}", scene.requests());
+    assert_eq!(scene.api.get(format!("/api/user/{id}")).ok()["user"]["active"], true);
 }
