@@ -30,7 +30,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         match &arguments.plan {
             Some(path) => saved_plan(arguments, path).await,
             None => {
-                let run = pipeline::prepare(&arguments.run, Needs::default()).await?;
+                let mut run = pipeline::prepare(&arguments.run, Needs::default()).await?;
                 let plan = run.plan().await?;
                 carry_out(arguments, &run, None).plan(&plan).await
             }

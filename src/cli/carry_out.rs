@@ -68,6 +68,7 @@ impl CarryOut<'_> {
             }
             confirm("Apply these changes?")?;
         }
+        drop(view);
         let outcome = self.apply(plan, &secrets, asks).await?;
         if !plan.changes.is_empty() {
             self.tell(plan, &outcome)?;

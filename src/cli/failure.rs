@@ -151,7 +151,7 @@ impl Failure {
     }
 
     /// The failure as a report for machines; none when it was the report that could not be written.
-    pub fn view(&self) -> Option<View> {
+    pub fn view(&self) -> Option<View<'static>> {
         match self {
             Failure::Output(_) => None,
             Failure::Manifests(LoadError::Invalid(diagnostics)) => {

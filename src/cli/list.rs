@@ -1,11 +1,11 @@
 //! `fusionkeep list` and `fusionkeep show`: what we own, by the record; with manifests, how it compares to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 
 use crate::model::{Address, Deletion};
-use crate::reconcile::{Action, Entry, Key, Plan};
+use crate::reconcile::{Action, Entry, Key};
 use crate::report::visible;
 
 use super::arguments::{ConnectArguments, DataFormat, DataOutputArguments, SelectionArguments};
@@ -84,7 +84,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     pipeline::runtime()?.block_on(async {
         let mut run = pipeline::connected(&arguments.connect, Needs::without_manifests()).await?;
         run.options.selection = pipeline::selection(&arguments.selection);
-        let held = held(&run).await?;
+        let held = held(&mut run).await?;
         match arguments.output.format {
             DataFormat::Json => output::json(&held)?,
             DataFormat::Text => output::result(&held.iter().map(line).collect::<String>())?,
@@ -97,7 +97,7 @@ pub fn show(arguments: &ShowArguments) -> Result<Exit, Failure> {
     pipeline::runtime()?.block_on(async {
         let mut run = pipeline::connected(&arguments.connect, Needs::without_manifests()).await?;
         run.options.selection.targets.insert(arguments.address.clone());
-        let held = held(&run).await?;
+        let held = held(&mut run).await?;
         let Some(object) = held.first() else {
             return Err(Failure::Argument {
                 message: format!("the record of {} holds no {}", run.session.owner(), arguments.address),
@@ -113,29 +113,27 @@ pub fn show(arguments: &ShowArguments) -> Result<Exit, Failure> {
 }
 
 /// The selected entries of the record, in the order of kinds and addresses.
-async fn held(run: &Run) -> Result<Vec<Held>, Failure> {
-    let selected = |entry: &&Entry| run.options.selection.selects_address(&entry.address);
-    let mut entries: Vec<&Entry> = run.loaded.entries.iter().filter(selected).collect();
-    entries.sort_by(|one, other| one.address.cmp(&other.address));
-    let plan = match run.objects.is_empty() {
+async fn held(run: &mut Run) -> Result<Vec<Held>, Failure> {
+    let declared: HashSet<Address> = run.objects.iter().map(|object| object.address.clone()).collect();
+    let plan = match declared.is_empty() {
         true => None,
         false => Some(run.plan().await?),
     };
-    let declared: std::collections::HashSet<&Address> =
-        run.objects.iter().map(|object| &object.address).collect();
+    let selected = |entry: &&Entry| run.options.selection.selects_address(&entry.address);
+    let mut entries: Vec<&Entry> = run.loaded.entries.iter().filter(selected).collect();
+    entries.sort_by(|one, other| one.address.cmp(&other.address));
+    let actions: HashMap<&Address, Action> =
+        plan.iter().flat_map(|plan| &plan.changes).map(|change| (&change.address, change.action)).collect();
     let state = |entry: &Entry| {
-        let plan = plan.as_ref()?;
-        Some(if declared.contains(&entry.address) { state(plan, &entry.address) } else { State::NotDeclared })
+        plan.as_ref()?;
+        Some(match (declared.contains(&entry.address), actions.get(&entry.address)) {
+            (false, _) => State::NotDeclared,
+            (true, Some(Action::Create)) => State::Missing,
+            (true, Some(_)) => State::Differs,
+            (true, None) => State::AsDeclared,
+        })
     };
     Ok(entries.into_iter().map(|entry| Held { state: state(entry), ..Held::from(entry) }).collect())
-}
-
-fn state(plan: &Plan, address: &Address) -> State {
-    match plan.changes.iter().find(|change| change.address == *address) {
-        Some(change) if change.action == Action::Create => State::Missing,
-        Some(_) => State::Differs,
-        None => State::AsDeclared,
-    }
 }
 
 impl From<&Entry> for Held {

@@ -34,13 +34,13 @@ pub fn tell(text: &str) {
 }
 
 /// Tells a report's warnings and errors on stderr.
-pub fn tell_problems(view: &View) {
+pub fn tell_problems(view: &View<'_>) {
     tell(&text_problems(&view.warnings, "warning", Style::WARNING));
     tell(&text_problems(&view.errors, "error", Style::ERROR));
 }
 
 /// Writes a report to stdout in its format.
-pub fn report(view: &View, format: Format) -> Result<(), Failure> {
+pub fn report(view: &View<'_>, format: Format) -> Result<(), Failure> {
     match format {
         Format::Text => result(&text(view)),
         Format::Markdown => result(&markdown(view)),

@@ -192,24 +192,30 @@ pub fn limits(arguments: &GuardArguments, instance: Guards) -> Limits {
 }
 
 impl Run {
-    /// Plans, with what is to be said of keys and record.
-    pub async fn plan(&self) -> Result<Plan, Failure> {
+    /// Plans, with what is to be said of keys and record. The objects are used up: a plan says all that is left to do.
+    pub async fn plan(&mut self) -> Result<Plan, Failure> {
+        let let_go = self.let_go();
+        let objects = std::mem::take(&mut self.objects);
         let bar = Bar(self.progress.clone());
         let sources = self.sources(&bar);
-        let plan = engine::plan::plan(sources, &self.objects, &self.options).await;
+        let plan = engine::plan::plan(sources, objects, &self.options).await;
         self.progress.end();
-        Ok(self.with_record_warnings(plan?))
+        Ok(self.with_record_warnings(plan?, let_go))
     }
 
     /// Plans the inverse of a run.
     pub async fn undo(&self, journal: &Journal, authenticity: Authenticity) -> Result<Plan, Failure> {
         let bar = Bar(self.progress.clone());
         let plan = engine::undo::plan(self.sources(&bar), journal, authenticity, &self.options).await?;
-        Ok(self.with_record_warnings(plan))
+        Ok(self.with_record_warnings(plan, self.let_go()))
     }
 
     /// What becomes of a record that is set aside: what is declared is taken over anew, the rest is let go.
-    fn let_go(&self, discarded: &Discarded) -> Vec<Problem> {
+    fn let_go(&self) -> Vec<Problem> {
+        self.discarded.iter().flat_map(|discarded| self.let_go_of(discarded)).collect()
+    }
+
+    fn let_go_of(&self, discarded: &Discarded) -> Vec<Problem> {
         let rebuilt = Problem::error(
             "record-rebuilt",
             format!("{}; it is made anew from the manifests", discarded.why),
@@ -235,9 +241,9 @@ impl Run {
         }
     }
 
-    fn with_record_warnings(&self, mut plan: Plan) -> Plan {
+    fn with_record_warnings(&self, mut plan: Plan, let_go: Vec<Problem>) -> Plan {
         let mut warnings = record_warnings(&self.loaded, self.keys.as_deref());
-        warnings.extend(self.discarded.iter().flat_map(|discarded| self.let_go(discarded)));
+        warnings.extend(let_go);
         warnings.append(&mut plan.warnings);
         plan.warnings = warnings;
         places::of_fields(&mut plan.errors);

@@ -29,7 +29,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     pipeline::runtime()?.block_on(async {
-        let run = pipeline::prepare(&arguments.run, Needs::default()).await?;
+        let mut run = pipeline::prepare(&arguments.run, Needs::default()).await?;
         let plan = run.plan().await?;
         if let Some(path) = arguments.out.as_deref().filter(|path| !path.as_os_str().is_empty()) {
             save(&run, &plan, path).await?;

@@ -44,6 +44,21 @@ pub struct Counts {
     pub derived: Vec<Address>,
 }
 
+/// What comparing one subject came to.
+#[derive(Debug, Default)]
+pub struct Compared {
+    planned: Option<Planned>,
+    /// Where it stands for what refers to it.
+    standing: Option<Standing>,
+    /// Of a live object that is ours: its kind.
+    ours: Option<Kind>,
+    /// It lives under an id that only this owner derives, and the record does not hold it.
+    derived: Option<Address>,
+    left_over: Option<Planned>,
+    /// Found by name and not held by the record: who claims it is still to be asked.
+    found_by_name: bool,
+}
+
 /// Verdicts so far.
 pub struct Comparer<'a> {
     known: Known<'a>,
@@ -140,12 +155,14 @@ impl<'a> Comparer<'a> {
         planned
     }
 
-    fn compare(&mut self, index: usize, found: &Found) -> Option<Planned> {
+    fn compared(&self, index: usize, found: &Found) -> Option<Compared> {
         let subject = self.known.subjects.get(index)?;
+        let mut compared = Compared::default();
         let Some(desired) = &subject.desired else {
             let entry = subject.entry.as_ref()?;
-            count(&mut self.counts, entry.address.kind, found.live.is_some());
-            return Some(prune_object(entry, found.live.as_ref(), self.known.reason, self.known.context));
+            compared.ours = found.live.is_some().then_some(entry.address.kind);
+            let planned = prune_object(entry, found.live.as_ref(), self.known.reason, self.known.context);
+            return Some(Compared { planned: Some(planned), ..compared });
         };
         let assumed = match &found.live {
             Some(live) if !self.known.recorded && !found.by_natural_key => {
@@ -160,10 +177,10 @@ impl<'a> Comparer<'a> {
         };
         if found.live.is_some() {
             let held = subject.entry.is_some() || assumed.is_some();
-            count(&mut self.counts, desired.address.kind, held);
+            compared.ours = held.then_some(desired.address.kind);
             let derived = !desired.explicit_id && super::declarations::has_id(desired.address.kind);
             if !held && derived && !found.by_natural_key {
-                self.counts.derived.push(desired.address.clone());
+                compared.derived = Some(desired.address.clone());
             }
         }
         let intended = subject
@@ -173,7 +190,7 @@ impl<'a> Comparer<'a> {
         if let (Some(_), Some(former)) = (intended, &subject.entry) {
             // The change of key was carried out; what stood under the old one is let go or still to be deleted.
             let live = found.previous.as_ref();
-            self.left_over.push(prune_object(former, live, self.known.reason, self.known.context));
+            compared.left_over = Some(prune_object(former, live, self.known.reason, self.known.context));
         }
         let observed = Observed {
             key: found.key.clone(),
@@ -186,14 +203,12 @@ impl<'a> Comparer<'a> {
         };
         let mut planned = plan_object(desired, &observed, self.known.context);
         self.remember_baselines(index, &mut planned);
-        if found.by_natural_key && subject.entry.is_none() && !subject.context {
-            self.found_by_name.insert(planned.key.clone(), index);
-        }
+        compared.found_by_name = found.by_natural_key && subject.entry.is_none() && !subject.context;
         if !self.known.recorded && matches!(planned.verdict, Verdict::Record(_)) {
             // Nobody keeps it.
             planned.verdict = Verdict::Unchanged;
         }
-        Some(planned)
+        Some(Compared { planned: Some(planned), ..compared })
     }
 
     /// What the object refers to failed; its own error says so.
@@ -218,19 +233,37 @@ impl<'a> Comparer<'a> {
 }
 
 impl Sink for Comparer<'_> {
-    fn take(&mut self, index: usize, observation: Observation) {
-        let planned = match observation {
+    type Verdict = Compared;
+
+    fn compare(&self, index: usize, observation: Observation) -> Compared {
+        match observation {
             Observation::Found(found) => {
-                let planned = self.compare(index, &found).or_else(|| self.blocked(index));
-                if let Some(planned) = &planned {
-                    note_standing(&mut self.standing, planned, &found);
-                }
-                planned
+                let compared = self
+                    .compared(index, &found)
+                    .unwrap_or_else(|| Compared { planned: self.blocked(index), ..Compared::default() });
+                let standing = compared.planned.as_ref().and_then(|planned| standing_of(planned, &found));
+                Compared { standing, ..compared }
             }
-            Observation::Failed(errors) => self.blocked(index).map(|planned| Planned { errors, ..planned }),
-        };
+            Observation::Failed(errors) => {
+                let planned = self.blocked(index).map(|planned| Planned { errors, ..planned });
+                Compared { planned, ..Compared::default() }
+            }
+        }
+    }
+
+    fn keep(&mut self, index: usize, verdict: Compared) {
+        if let (Some(standing), Some(planned)) = (verdict.standing, &verdict.planned) {
+            self.standing.insert(planned.address.clone(), standing);
+        }
+        if let (true, Some(planned)) = (verdict.found_by_name, &verdict.planned) {
+            self.found_by_name.insert(planned.key.clone(), index);
+        }
+        self.counts.own += u64::from(verdict.ours.is_some());
+        self.counts.own_users += u64::from(verdict.ours == Some(Kind::User));
+        self.counts.derived.extend(verdict.derived);
+        self.left_over.extend(verdict.left_over);
         if let Some(place) = self.planned.get_mut(index) {
-            *place = planned;
+            *place = verdict.planned;
         }
         self.done += 1;
         self.known.progress.observed(self.done, self.known.subjects.len() as u64);
@@ -249,17 +282,11 @@ impl Sink for Comparer<'_> {
     }
 }
 
-fn count(counts: &mut Counts, kind: Kind, ours: bool) {
-    counts.own += u64::from(ours);
-    counts.own_users += u64::from(ours && kind == Kind::User);
-}
-
 /// Where the object stands for what refers to it: a failed one has its own error and must not make more.
-fn note_standing(standing: &mut HashMap<Address, Standing>, planned: &Planned, found: &Found) {
-    let Some(id) = planned.key.id() else { return };
+fn standing_of(planned: &Planned, found: &Found) -> Option<Standing> {
+    let id = planned.key.id()?;
     let is_created = planned.change().is_some_and(|change| change.action == Action::Create);
-    let live = found.live.is_some() && !is_created;
-    standing.insert(planned.address.clone(), Standing { id, live });
+    Some(Standing { id, live: found.live.is_some() && !is_created })
 }
 
 fn outside(address: &Address, reference: &Address) -> Problem {

@@ -6,13 +6,13 @@
 //! It is sealed as a saved plan is: under a runner key by a MAC, and then one that is altered or not signed is
 //! refused; without a key by a checksum, which shows damage and proves nothing of who wrote it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::{FieldRule, Fields, Kind, Owner, Sensitivity, row};
+use crate::model::{Address, FieldRule, Fields, Kind, Owner, Sensitivity, row};
 use crate::reconcile::{Change, Entry, Key, Live, Outcome, Status, Target};
 
 use super::keys::{KeyId, Mac, Purpose, RunnerKeys, Verification};
@@ -177,10 +177,11 @@ impl Journal {
 
     /// Takes in how the run ended.
     pub fn end(&mut self, outcome: &Outcome) {
+        let ends: HashMap<&Address, Status> =
+            outcome.changes.iter().map(|ended| (&ended.address, ended.status)).collect();
         for change in &mut self.changes {
-            let ended = outcome.changes.iter().find(|ended| ended.address == change.change.address);
-            if let Some(ended) = ended {
-                change.status = ended.status;
+            if let Some(status) = ends.get(&change.change.address) {
+                change.status = *status;
             }
         }
         self.ended = true;

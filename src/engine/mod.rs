@@ -21,6 +21,7 @@ pub mod lock;
 pub mod lookup;
 pub mod lower;
 pub mod observe;
+mod parallel;
 pub mod plan;
 mod private_file;
 pub mod problem;

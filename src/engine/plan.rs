@@ -1,8 +1,9 @@
 //! The pipeline up to the plan: load → resolve → observe → diff → plan → guard. It reads and never writes; the same
 //! function plans a whole input for the command and one object for the operator.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Mutex;
+use std::sync::RwLock;
 
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
@@ -24,6 +25,7 @@ use super::keys::{RunnerKeys, SecretOf};
 use super::lookup::look_up;
 use super::lower::{Context, lower};
 use super::observe::{Observer, Subject};
+use super::parallel::in_parallel;
 use super::progress::Progress;
 use super::record::{Entries, Loaded, Record};
 use super::references::{Needs, References};
@@ -63,14 +65,19 @@ pub struct Sources<'a> {
     pub progress: &'a dyn Progress,
 }
 
-/// Plans these objects. Errors of single objects stand in the plan.
+/// Plans these objects. Errors of single objects stand in the plan. Objects that are given away are freed as soon as
+/// they are lowered: of a large input only one form is held at a time.
 ///
 /// # Errors
 /// Nothing can be planned: the server cannot be read, or the record is lost.
-pub async fn plan(sources: Sources<'_>, objects: &[Object], options: &PlanOptions) -> Result<Plan, Error> {
+pub async fn plan<'o>(
+    sources: Sources<'_>,
+    objects: impl Into<Cow<'o, [Object]>>,
+    options: &PlanOptions,
+) -> Result<Plan, Error> {
     let session = sources.session;
     let planning = Planning::new(sources, options);
-    let (subjects, problems) = planning.resolve(objects).await?;
+    let (subjects, problems) = planning.resolve(objects.into()).await?;
     let (planned, counts) = planning.observe(&subjects).await?;
     let mut plan = assemble(session.target().clone(), session.owner().clone(), planned);
     plan.errors.extend(problems);
@@ -124,47 +131,44 @@ impl<'a> Planning<'a> {
     }
 
     /// Declarations to subjects: references looked up, what the record holds besides added.
-    async fn resolve(&self, objects: &[Object]) -> Result<(Vec<Subject>, Vec<Problem>), Error> {
+    async fn resolve(&self, objects: Cow<'_, [Object]>) -> Result<(Vec<Subject>, Vec<Problem>), Error> {
         let entries = self.entries();
         let recorded = |address: &Address| entries?.by_address(address)?.key.id();
         let session = self.sources.session;
-        let declarations = Declarations::new(objects, session.owner(), session.tenant_id(), recorded);
-        let selected: Vec<&Object> = match self.options.selection.is_everything() {
-            true => objects.iter().collect(),
-            false => with_references(objects, &self.options.selection),
+        let declarations =
+            Declarations::new(objects.as_ref(), session.owner(), session.tenant_id(), recorded);
+        let wanted = match self.options.selection.is_everything() {
+            true => None,
+            false => Some(with_references(&objects, &self.options.selection)),
         };
+        let is_wanted =
+            |object: &&Object| wanted.as_ref().is_none_or(|wanted| wanted.contains(&object.address));
+        let selected: Vec<&Object> = objects.iter().filter(is_wanted).collect();
         let needed = Needs::of(selected.iter().copied(), &declarations);
         let references = look_up(session.client(), &self.catalogue, &needed).await?;
-        let mut subjects = Vec::with_capacity(selected.len());
-        let mut problems = self.permissions(&selected, objects, &declarations, &references).await?;
-        for object in selected {
-            let context = Context { declarations: &declarations, references: &references };
-            match lower(object, context) {
-                Ok(desired) => {
-                    let entry = self.entry_of(&desired).cloned();
-                    let intended = self.intended(&desired, entry.as_ref(), &declarations);
-                    let context = !self.options.selection.selects(object);
-                    subjects.extend(intended.abandoned.into_iter().map(Subject::recorded));
-                    let presumed_absent = self.is_presumed_absent(object, &desired, entry.as_ref());
-                    subjects.push(Subject {
-                        presumed_absent,
-                        desired: Some(desired),
-                        entry,
-                        intended: intended.current,
-                        context,
-                    });
+        let mut problems = self.permissions(&selected, &objects, &declarations, &references).await?;
+        let no_longer_declared = self.no_longer_declared(&objects);
+        let mut subjects = Vec::with_capacity(selected.len() + no_longer_declared.len());
+        drop(selected);
+        let context = Context { declarations: &declarations, references: &references };
+        in_shares(objects, |share| {
+            let selected: Vec<&Object> = share.iter().filter(is_wanted).collect();
+            let lowered = in_parallel(&selected, |object| lower(object, context));
+            for (object, lowered) in selected.into_iter().zip(lowered) {
+                match lowered {
+                    Ok(desired) => self.add_subjects(object, desired, &declarations, &mut subjects),
+                    // What is left alone need not lead anywhere.
+                    Err(_) if object.spec.suspend() => {}
+                    // What a tombstone speaks of went with what it refers to; the record may not know yet.
+                    Err(found) if object.spec.policy().absent() && only_unresolved(&found) => {
+                        let entry = self.entries().and_then(|entries| entries.by_address(&object.address));
+                        subjects.extend(entry.cloned().map(Subject::recorded));
+                    }
+                    Err(found) => problems.extend(found),
                 }
-                // What is left alone need not lead anywhere.
-                Err(_) if object.spec.suspend() => {}
-                // What a tombstone speaks of went with what it refers to; the record may not know yet.
-                Err(found) if object.spec.policy().absent() && only_unresolved(&found) => {
-                    let entry = self.entries().and_then(|entries| entries.by_address(&object.address));
-                    subjects.extend(entry.cloned().map(Subject::recorded));
-                }
-                Err(found) => problems.extend(found),
             }
-        }
-        subjects.extend(self.no_longer_declared(objects));
+        });
+        subjects.extend(no_longer_declared);
         Ok((subjects, problems))
     }
 
@@ -188,6 +192,22 @@ impl<'a> Planning<'a> {
             && entry.is_none()
             && plain
             && unique
+    }
+
+    fn add_subjects(
+        &self,
+        object: &Object,
+        desired: Desired,
+        declarations: &Declarations,
+        subjects: &mut Vec<Subject>,
+    ) {
+        let entry = self.entry_of(&desired).cloned();
+        let intended = self.intended(&desired, entry.as_ref(), declarations);
+        let context = !self.options.selection.selects(object);
+        subjects.extend(intended.abandoned.into_iter().map(Subject::recorded));
+        let presumed_absent = self.is_presumed_absent(object, &desired, entry.as_ref());
+        let desired = Some(desired);
+        subjects.push(Subject { desired, entry, intended: intended.current, context, presumed_absent });
     }
 
     /// Permissions that no manifest declares are looked up.
@@ -259,7 +279,7 @@ impl<'a> Planning<'a> {
         let claims = self.claims(subjects).await?;
         let held: HashSet<Key> =
             self.entries().into_iter().flat_map(Entries::iter).map(|entry| entry.key.clone()).collect();
-        let sink = Mutex::new(Comparer::new(Known {
+        let sink = RwLock::new(Comparer::new(Known {
             subjects,
             context: &self.context,
             recorded: self.sources.record.is_some(),
@@ -424,17 +444,31 @@ fn only_unresolved(problems: &[Problem]) -> bool {
     problems.iter().all(|problem| problem.code == "unresolved-reference")
 }
 
-/// The selected objects and, however far, the declared ones that they refer to.
-fn with_references<'a>(objects: &'a [Object], selection: &Selection) -> Vec<&'a Object> {
+/// The addresses of the selected objects and, however far, of the declared ones that they refer to.
+fn with_references(objects: &[Object], selection: &Selection) -> HashSet<Address> {
     let by_address: HashMap<&Address, &Object> =
         objects.iter().map(|object| (&object.address, object)).collect();
-    let mut wanted: HashSet<&Address> = HashSet::new();
+    let mut wanted: HashSet<Address> = HashSet::new();
     let mut next: Vec<&Object> = objects.iter().filter(|object| selection.selects(object)).collect();
     while let Some(object) = next.pop() {
-        if wanted.insert(&object.address) {
+        if wanted.insert(object.address.clone()) {
             let references = super::references::declared(object);
             next.extend(references.iter().filter_map(|address| by_address.get(address).copied()));
         }
     }
-    objects.iter().filter(|object| wanted.contains(&object.address)).collect()
+    wanted
+}
+
+/// Hands the objects on, some at a time; those that were given away are freed as they are done.
+fn in_shares(objects: Cow<'_, [Object]>, mut take: impl FnMut(&[Object])) {
+    const SHARE: usize = 1_000;
+    match objects {
+        Cow::Borrowed(objects) => objects.chunks(SHARE).for_each(take),
+        Cow::Owned(objects) => {
+            let mut rest = objects.into_iter();
+            while rest.len() > 0 {
+                take(&rest.by_ref().take(SHARE).collect::<Vec<Object>>());
+            }
+        }
+    }
 }

@@ -9,7 +9,7 @@ use super::Object;
 use super::call::{Answer, Call, Idempotency, Recovery, Select};
 use super::client::Client;
 use super::error::Error;
-use super::search::{Query, Rows};
+use super::search::{Query, Row, Rows};
 
 const ENTITY: &str = "/api/entity/{entityId}";
 const SEARCH: &str = "/api/entity/search";
@@ -69,6 +69,18 @@ impl Client {
         row: impl FnMut(T),
     ) -> Result<(), Error> {
         self.rows_by_ids(&ROWS, ids, row).await
+    }
+
+    /// The same, page by page, the rows not read yet.
+    ///
+    /// # Errors
+    /// As any read; also a page that stays incomplete.
+    pub async fn entities_in_pages(
+        &self,
+        ids: &[Uuid],
+        take: impl FnMut(&[Row<'_>]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.pages_by_ids(&ROWS, ids, take).await
     }
 
     /// Pages through a search of entities. Returns their number. The index lags behind: flush it before, and read each hit

@@ -45,7 +45,7 @@ pub use error::{Error, ErrorKind, Unreachable};
 pub use reqwest::Method;
 pub use response::Response;
 pub use retry::RetryPolicy;
-pub use search::{PAGE_OF_IDS, Query};
+pub use search::{PAGE_OF_IDS, Query, Row};
 pub use target::{Exchange, ExchangeSink, Notice, NoticeSink, Target};
 pub use version::ServerVersion;
 

@@ -1,15 +1,18 @@
 //! Searches: by ids, in pages that are checked before a row is handed on, and by query, paged to the end.
 //!
-//! A page is read twice: once for its total and ids, then row by row, so that only one row is ever held as a value beside
-//! the page's text.
+//! A page is read twice: once for its total, its ids and where its rows stand, then row by row, so that only a few rows
+//! are ever held as values beside the page's text.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use futures::StreamExt;
 use reqwest::Method;
+use serde::Deserialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -52,14 +55,20 @@ pub(super) struct Rows {
 /// A page of an answer to ids.
 struct PageOfIds {
     response: Response,
-    /// The ids of its rows, in order.
-    ids: Vec<Uuid>,
+    /// Where its rows stand, each id once.
+    places: Vec<Place>,
     /// Ids without a row, where the answer does not prove that they do not exist.
     unproven: Vec<Uuid>,
 }
 
+/// Where a row stands in the body of its page.
+struct Place {
+    id: Uuid,
+    text: Range<usize>,
+}
+
 struct Head {
-    ids: Vec<Uuid>,
+    places: Vec<Place>,
     total: Option<u64>,
     next: Option<String>,
 }
@@ -70,15 +79,26 @@ struct RowId {
 }
 
 impl Client {
-    /// Reads the objects with these ids and hands each that exists to `row`, page by page, in no order. Ids that are not
-    /// handed out do not exist: a page counts only when its total equals its rows, and where an answer has no total (the
-    /// users document shows none) what is missing is asked for by its id. Bypasses the search index, so it sees what was
-    /// just written.
+    /// Reads the objects with these ids and hands each that exists to `row`, as [`Client::pages_by_ids`] does.
     pub(super) async fn rows_by_ids<T: DeserializeOwned>(
         &self,
         rows: &Rows,
         ids: &[Uuid],
         mut row: impl FnMut(T),
+    ) -> Result<(), Error> {
+        let each = |page: &[Row<'_>]| page.iter().try_for_each(|found| found.read().map(&mut row));
+        self.pages_by_ids(rows, ids, each).await
+    }
+
+    /// Reads the objects with these ids and hands those that exist to `take`, page by page, in no order. Ids that are not
+    /// handed out do not exist: a page counts only when its total equals its rows, and where an answer has no total (the
+    /// users document shows none) what is missing is asked for by its id. Bypasses the search index, so it sees what was
+    /// just written.
+    pub(super) async fn pages_by_ids(
+        &self,
+        rows: &Rows,
+        ids: &[Uuid],
+        mut take: impl FnMut(&[Row<'_>]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut seen = HashSet::with_capacity(ids.len());
         let unique: Vec<Uuid> = ids.iter().copied().filter(|id| seen.insert(*id)).collect();
@@ -92,31 +112,32 @@ impl Client {
         while let Some(page) = pages.next().await {
             // 404 is documented for "no hits".
             let Some(page) = page? else { continue };
-            visit(&page.response, rows.key, &page.ids, &mut HashSet::new(), &mut row)?;
-            self.rows_one_by_one(rows, page.unproven, &mut row).await?;
+            let found: Vec<Row<'_>> =
+                page.places.iter().filter_map(|place| page.response.row(place)).collect();
+            take(&found)?;
+            self.rows_one_by_one(rows, page.unproven, &mut take).await?;
         }
         Ok(())
     }
 
     /// Reads each by its id: a 404 proves that it does not exist.
-    async fn rows_one_by_one<T: DeserializeOwned>(
+    async fn rows_one_by_one(
         &self,
         rows: &Rows,
         ids: Vec<Uuid>,
-        row: &mut impl FnMut(T),
+        take: &mut impl FnMut(&[Row<'_>]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let (route, wrapper) = rows.one;
         let read = |id: Uuid| async move {
             let call = Call::get(route, vec![id.to_string()], Answer::Wrapper(wrapper));
-            let value = |response: &Response| {
-                let value = Value::Object(response.object(wrapper)?);
-                serde_json::from_value(value).map_err(|error| response.json_error(&error))
-            };
-            absent(self.run(&call, value).await)
+            let one = |response: &Response| Ok((response.place_of(wrapper)?, response.clone()));
+            absent(self.run(&call, one).await)
         };
         let mut found = futures::stream::iter(ids).map(read).buffer_unordered(ONE_BY_ONE_AT_ONCE);
         while let Some(found) = found.next().await {
-            found?.into_iter().for_each(&mut *row);
+            if let Some((place, response)) = found? {
+                take(response.row(&place).as_slice())?;
+            }
         }
         Ok(())
     }
@@ -148,8 +169,12 @@ impl Client {
                 absent(self.run(&call, |response| Ok((response.head(rows.key)?, response.clone()))).await)?;
             let Some((head, response)) = page else { break };
             let known = handed.len();
-            visit(&response, rows.key, &head.ids, &mut handed, &mut row)?;
-            let received = head.ids.len();
+            for found in head.places.iter().filter_map(|place| response.row(place)) {
+                if handed.insert(found.id) {
+                    row(found.read()?);
+                }
+            }
+            let received = head.places.len();
             start += received;
             // Without a total only a page without anything new is the last: a server may give less than it is asked for.
             let rest = head.total.map_or(handed.len() > known, |total| total > start as u64);
@@ -241,8 +266,9 @@ impl Rows {
 
 /// A page whose rows are all that exist of the ids asked for, but for those that it proves nothing of.
 fn complete_page(rows: &Rows, response: &Response, asked: &[Uuid]) -> Result<PageOfIds, Error> {
-    let head = response.head(rows.key)?;
-    let received: HashSet<Uuid> = head.ids.iter().copied().collect();
+    let mut head = response.head(rows.key)?;
+    let mut received = HashSet::with_capacity(head.places.len());
+    head.places.retain(|place| received.insert(place.id));
     let asked: HashSet<Uuid> = asked.iter().copied().collect();
     if !received.is_subset(&asked) {
         return Err(response.unexpected("the search by ids answered with an object that was not asked for"));
@@ -253,42 +279,67 @@ fn complete_page(rows: &Rows, response: &Response, asked: &[Uuid]) -> Result<Pag
         return Err(response.error(ErrorKind::ShortPage { total: head.total, rows }));
     }
     let unproven = if head.total.is_none() { &asked - &received } else { HashSet::new() };
-    Ok(PageOfIds { response: response.clone(), ids: head.ids, unproven: unproven.into_iter().collect() })
+    let (response, unproven) = (response.clone(), unproven.into_iter().collect());
+    Ok(PageOfIds { response, places: head.places, unproven })
 }
 
-/// Hands the rows of a page to `row`, each id once. `ids` are those of the very page, in order.
-fn visit<T: DeserializeOwned>(
-    response: &Response,
-    key: &'static str,
-    ids: &[Uuid],
-    handed: &mut HashSet<Uuid>,
-    row: &mut impl FnMut(T),
-) -> Result<(), Error> {
-    let mut ids = ids.iter();
-    let each = |value: T| {
-        if ids.next().is_some_and(|id| handed.insert(*id)) {
-            row(value);
-        }
-    };
-    response.walk(key, each).map(drop)
+/// A row of a page, as text that has not been read into a value yet: reading it is most of the work on a page, and can
+/// be done on several threads.
+#[derive(Clone, Copy)]
+pub struct Row<'p> {
+    pub id: Uuid,
+    text: &'p [u8],
+    page: &'p Response,
+}
+
+impl Row<'_> {
+    /// The row as `T`.
+    ///
+    /// # Errors
+    /// It is not of this shape.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(self.text).map_err(|error| self.page.json_error(&error))
+    }
 }
 
 impl Response {
     fn head(&self, key: &'static str) -> Result<Head, Error> {
-        let mut ids = Vec::new();
-        let (total, next) = self.walk(key, |row: RowId| ids.push(row.id))?;
-        Ok(Head { ids, total, next })
+        let mut places = Vec::new();
+        let (total, next) = self.walk(key, |row: &RawValue| {
+            places.push(self.place(row)?);
+            Ok(())
+        })?;
+        Ok(Head { places, total, next })
+    }
+
+    /// The place of the one object under `wrapper`.
+    fn place_of(&self, wrapper: &'static str) -> Result<Place, Error> {
+        let body: BTreeMap<String, &RawValue> =
+            serde_json::from_slice(&self.body).map_err(|error| self.json_error(&error))?;
+        let object = body.get(wrapper).ok_or_else(|| self.unexpected(format!("no object `{wrapper}`")))?;
+        self.place(object).map_err(|error| self.json_error(&error))
+    }
+
+    /// Of an object that is borrowed from the body: the distance is where it stands.
+    fn place(&self, object: &RawValue) -> serde_json::Result<Place> {
+        let RowId { id } = serde_json::from_str(object.get())?;
+        let start = (object.get().as_ptr() as usize).saturating_sub(self.body.as_ptr() as usize);
+        Ok(Place { id, text: start..start + object.get().len() })
+    }
+
+    fn row(&self, place: &Place) -> Option<Row<'_>> {
+        Some(Row { id: place.id, text: self.body.get(place.text.clone())?, page: self })
     }
 
     fn total(&self, key: &'static str) -> Result<Option<u64>, Error> {
-        Ok(self.walk(key, |_: IgnoredAny| {})?.0)
+        Ok(self.walk(key, |_: IgnoredAny| Ok(()))?.0)
     }
 
     /// Reads the answer of a search, handing each element of the array `key` on as it is read.
-    fn walk<T: DeserializeOwned>(
-        &self,
+    fn walk<'r, T: Deserialize<'r>>(
+        &'r self,
         key: &'static str,
-        row: impl FnMut(T),
+        row: impl FnMut(T) -> serde_json::Result<()>,
     ) -> Result<(Option<u64>, Option<String>), Error> {
         let mut deserializer = serde_json::Deserializer::from_slice(&self.body);
         let page = Page { key, row, total: None, next: None, kind: PhantomData };
@@ -305,7 +356,7 @@ struct Page<T, F> {
     kind: PhantomData<T>,
 }
 
-impl<'de, T: DeserializeOwned, F: FnMut(T)> Visitor<'de> for Page<T, F> {
+impl<'de, T: Deserialize<'de>, F: FnMut(T) -> serde_json::Result<()>> Visitor<'de> for Page<T, F> {
     type Value = (Option<u64>, Option<String>);
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -334,7 +385,9 @@ struct Items<'f, T, F> {
     kind: PhantomData<T>,
 }
 
-impl<'de, T: DeserializeOwned, F: FnMut(T)> DeserializeSeed<'de> for Items<'_, T, F> {
+impl<'de, T: Deserialize<'de>, F: FnMut(T) -> serde_json::Result<()>> DeserializeSeed<'de>
+    for Items<'_, T, F>
+{
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -342,7 +395,7 @@ impl<'de, T: DeserializeOwned, F: FnMut(T)> DeserializeSeed<'de> for Items<'_, T
     }
 }
 
-impl<'de, T: DeserializeOwned, F: FnMut(T)> Visitor<'de> for Items<'_, T, F> {
+impl<'de, T: Deserialize<'de>, F: FnMut(T) -> serde_json::Result<()>> Visitor<'de> for Items<'_, T, F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -360,7 +413,7 @@ impl<'de, T: DeserializeOwned, F: FnMut(T)> Visitor<'de> for Items<'_, T, F> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         while let Some(item) = items.next_element::<T>()? {
-            (self.row)(item);
+            (self.row)(item).map_err(serde::de::Error::custom)?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::call::{Answer, Call, Idempotency, Recovery, Select};
 use super::client::Client;
 use super::error::Error;
-use super::search::{Query, Rows};
+use super::search::{Query, Row, Rows};
 use super::version::ServerVersion;
 use super::{Object, Response};
 
@@ -130,6 +130,18 @@ impl Client {
         row: impl FnMut(T),
     ) -> Result<(), Error> {
         self.rows_by_ids(&ROWS, ids, row).await
+    }
+
+    /// The same, page by page, the rows not read yet.
+    ///
+    /// # Errors
+    /// As any read; also a page that stays incomplete.
+    pub async fn users_in_pages(
+        &self,
+        ids: &[Uuid],
+        take: impl FnMut(&[Row<'_>]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.pages_by_ids(&ROWS, ids, take).await
     }
 
     /// Pages through a search of users, with their registrations. Returns the number of users.

@@ -152,8 +152,8 @@ words!(
     RiskWord { Reversible, DeletesInUse, BreaksSignIn, DeactivatesPerson, HardDeletesPerson, GivesAdministration }
 );
 
-impl From<&View> for Report {
-    fn from(view: &View) -> Self {
+impl From<&View<'_>> for Report {
+    fn from(view: &View<'_>) -> Self {
         let plan = view.plan.as_ref();
         let mut warnings: Vec<ProblemReport> = view.warnings.iter().map(ProblemReport::from).collect();
         if let Some(plan) = plan {
@@ -178,8 +178,8 @@ impl From<&View> for Report {
     }
 }
 
-impl From<&ChangeView> for ChangeReport {
-    fn from(change: &ChangeView) -> Self {
+impl From<&ChangeView<'_>> for ChangeReport {
+    fn from(change: &ChangeView<'_>) -> Self {
         ChangeReport {
             address: change.address.clone(),
             kind: change.kind.clone(),
@@ -194,10 +194,10 @@ impl From<&ChangeView> for ChangeReport {
     }
 }
 
-impl From<&FieldView> for FieldReport {
-    fn from(field: &FieldView) -> Self {
+impl From<&FieldView<'_>> for FieldReport {
+    fn from(field: &FieldView<'_>) -> Self {
         FieldReport {
-            path: field.path.clone(),
+            path: field.path.to_owned(),
             before: side(&field.before),
             after: side(&field.after),
             sensitive: field.sensitive,
@@ -208,7 +208,7 @@ impl From<&FieldView> for FieldReport {
 fn side(side: &Side) -> Value {
     match side {
         Side::Absent => Value::Null,
-        Side::Value(value) => value.clone(),
+        Side::Value(value) => (*value).clone(),
         Side::Secret => json!("(secret)"),
         Side::Masked => json!("(personal)"),
     }
@@ -242,7 +242,7 @@ fn plain_warning(code: &str, message: String, address: &str) -> ProblemReport {
 }
 
 /// What is said about a change besides its fields.
-fn notes(plan: &PlanView) -> impl Iterator<Item = ProblemReport> {
+fn notes(plan: &PlanView<'_>) -> impl Iterator<Item = ProblemReport> {
     plan.changes.iter().flat_map(|change| {
         let risks = change.risk_notes.iter().map(|note| {
             plain_warning("risk", format!("{}: {note}", risk_words(change.risk)), &change.address)
@@ -251,12 +251,12 @@ fn notes(plan: &PlanView) -> impl Iterator<Item = ProblemReport> {
     })
 }
 
-fn withheld_warnings(plan: &PlanView) -> impl Iterator<Item = ProblemReport> {
+fn withheld_warnings(plan: &PlanView<'_>) -> impl Iterator<Item = ProblemReport> {
     plan.withheld.iter().map(|withheld| plain_warning("withheld", withheld.why.clone(), &withheld.address))
 }
 
-impl From<&PlanView> for SummaryReport {
-    fn from(plan: &PlanView) -> Self {
+impl From<&PlanView<'_>> for SummaryReport {
+    fn from(plan: &PlanView<'_>) -> Self {
         SummaryReport {
             create: plan.done(Action::Create),
             update: plan.done(Action::Update),

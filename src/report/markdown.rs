@@ -17,7 +17,7 @@ use super::view::{
 const ROOM: usize = 60_000;
 
 /// The whole report.
-pub fn markdown(view: &View) -> String {
+pub fn markdown(view: &View<'_>) -> String {
     let mut out = String::new();
     match &view.plan {
         Some(plan) => plan_markdown(&mut out, view, plan),
@@ -29,7 +29,7 @@ pub fn markdown(view: &View) -> String {
     out
 }
 
-fn plan_markdown(out: &mut String, view: &View, plan: &PlanView) {
+fn plan_markdown(out: &mut String, view: &View<'_>, plan: &PlanView<'_>) {
     let title = if plan.calls.is_some() { "run" } else { "plan" };
     push(out, &format!("### fusionkeep {title}\n\n**{}**\n", markdown_text(&summary_line(view, plan))));
     push(
@@ -58,7 +58,7 @@ fn plan_markdown(out: &mut String, view: &View, plan: &PlanView) {
     }
 }
 
-fn table(out: &mut String, plan: &PlanView) {
+fn table(out: &mut String, plan: &PlanView<'_>) {
     out.push_str("| | object | action | why | risk |\n|---|---|---|---|---|\n");
     let mut left = plan.changes.len();
     for change in &plan.changes {
@@ -95,7 +95,7 @@ fn table(out: &mut String, plan: &PlanView) {
     out.push('\n');
 }
 
-fn details(out: &mut String, plan: &PlanView) {
+fn details(out: &mut String, plan: &PlanView<'_>) {
     out.push_str("<details><summary>Fields</summary>\n\n");
     let mut left_out = 0;
     for change in plan.changes.iter().filter(|change| !change.fields.is_empty()) {
@@ -114,7 +114,7 @@ fn details(out: &mut String, plan: &PlanView) {
     out.push_str("</details>\n\n");
 }
 
-fn change_diff(change: &ChangeView) -> String {
+fn change_diff(change: &ChangeView<'_>) -> String {
     let mut diff = String::new();
     for field in &change.fields {
         field_diff(&mut diff, field);
@@ -122,7 +122,7 @@ fn change_diff(change: &ChangeView) -> String {
     diff
 }
 
-fn field_diff(diff: &mut String, field: &FieldView) {
+fn field_diff(diff: &mut String, field: &FieldView<'_>) {
     let path = super::escape::one_line(&field.path);
     if let (Side::Value(before), Side::Value(after)) = (&field.before, &field.after)
         && let (Some(before), Some(after), true) =

@@ -29,7 +29,7 @@ impl Style {
 }
 
 /// A plan, without its problems, which go to stderr. Empty when the run did not come to a plan.
-pub fn text(view: &View) -> String {
+pub fn text(view: &View<'_>) -> String {
     let Some(plan) = &view.plan else { return String::new() };
     let mut out = Out(String::new());
     header(&mut out, plan);
@@ -43,10 +43,10 @@ pub fn text(view: &View) -> String {
 }
 
 /// What became of a plan that was shown before: what was not done, and the line that says it all.
-pub fn run_text(view: &View) -> String {
+pub fn run_text(view: &View<'_>) -> String {
     let Some(plan) = &view.plan else { return String::new() };
     let mut out = Out(String::new());
-    let is_open = |change: &&ChangeView| change.status.is_some_and(|status| status != Status::Done);
+    let is_open = |change: &&ChangeView<'_>| change.status.is_some_and(|status| status != Status::Done);
     for change in plan.changes.iter().filter(is_open) {
         out.line(&change_line(change));
     }
@@ -95,7 +95,7 @@ fn indented(text: &str, indent: &str) -> String {
     visible(text.trim_end()).replace('\n', &format!("\n{indent}"))
 }
 
-fn header(out: &mut Out, plan: &PlanView) {
+fn header(out: &mut Out, plan: &PlanView<'_>) {
     out.line(&format!(
         "{}FusionAuth {} at {}, tenant {}, owner {}{}",
         Style::STRONG,
@@ -108,8 +108,8 @@ fn header(out: &mut Out, plan: &PlanView) {
     out.line("");
 }
 
-fn risks(out: &mut Out, plan: &PlanView) {
-    let risky: Vec<&ChangeView> =
+fn risks(out: &mut Out, plan: &PlanView<'_>) {
+    let risky: Vec<&ChangeView<'_>> =
         plan.changes.iter().filter(|change| change.risk != Risk::Reversible).collect();
     if risky.is_empty() {
         return;
@@ -135,7 +135,7 @@ fn sign(action: Action) -> (char, Ansi) {
     }
 }
 
-fn change_line(change: &ChangeView) -> String {
+fn change_line(change: &ChangeView<'_>) -> String {
     let (sign, style) = sign(change.action);
     let end = match change.status {
         None | Some(Status::Done) => String::new(),
@@ -154,7 +154,7 @@ fn change_line(change: &ChangeView) -> String {
     )
 }
 
-fn change_text(out: &mut Out, change: &ChangeView) {
+fn change_text(out: &mut Out, change: &ChangeView<'_>) {
     out.line(&change_line(change));
     for note in &change.notes {
         out.line(&format!("      {}{}{:#}", Style::FAINT, one_line(note), Style::FAINT));
@@ -164,7 +164,7 @@ fn change_text(out: &mut Out, change: &ChangeView) {
     }
 }
 
-fn field_text(out: &mut Out, field: &FieldView) {
+fn field_text(out: &mut Out, field: &FieldView<'_>) {
     let path = one_line(&field.path);
     let shown = |side: &Side| match side {
         Side::Absent => String::new(),
@@ -216,7 +216,7 @@ fn diff_text(out: &mut Out, head: &str, before: &str, after: &str) {
     }
 }
 
-fn withheld(out: &mut Out, plan: &PlanView) {
+fn withheld(out: &mut Out, plan: &PlanView<'_>) {
     if plan.changes.iter().any(|change| !change.fields.is_empty()) || !plan.withheld.is_empty() {
         out.line("");
     }
@@ -239,7 +239,7 @@ fn withheld(out: &mut Out, plan: &PlanView) {
 }
 
 /// The one line that says it all.
-pub(super) fn summary_line(view: &View, plan: &PlanView) -> String {
+pub(super) fn summary_line(view: &View<'_>, plan: &PlanView<'_>) -> String {
     let summary = plan.summary;
     let errors = view.errors.len();
     if let Some(calls) = plan.calls {
@@ -274,7 +274,7 @@ pub(super) fn summary_line(view: &View, plan: &PlanView) -> String {
     )
 }
 
-fn run_line(plan: &PlanView, actual: u64) -> String {
+fn run_line(plan: &PlanView<'_>, actual: u64) -> String {
     let mut line = format!(
         "Applied: {} created, {} updated, {} deleted, {} adopted; {} unchanged",
         plan.done(Action::Create),

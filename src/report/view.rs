@@ -17,11 +17,11 @@ pub struct Audience {
     pub personal: bool,
 }
 
-/// One side of a field's change, as it may be shown.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Side {
+/// One side of a field's change, as it may be shown. Values are the plan's own: of a large plan no second copy is held.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Side<'p> {
     Absent,
-    Value(Value),
+    Value(&'p Value),
     /// A secret is there.
     Secret,
     /// A personal value of the server is there.
@@ -29,10 +29,10 @@ pub enum Side {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct FieldView {
-    pub path: String,
-    pub before: Side,
-    pub after: Side,
+pub struct FieldView<'p> {
+    pub path: &'p str,
+    pub before: Side<'p>,
+    pub after: Side<'p>,
     pub sensitive: bool,
 }
 
@@ -50,7 +50,7 @@ pub struct ProblemView {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct ChangeView {
+pub struct ChangeView<'p> {
     pub address: String,
     pub kind: String,
     pub name: String,
@@ -62,7 +62,7 @@ pub struct ChangeView {
     pub reason: Reason,
     pub risk: Risk,
     pub risk_notes: Vec<String>,
-    pub fields: Vec<FieldView>,
+    pub fields: Vec<FieldView<'p>>,
     pub depends_on: Vec<String>,
     /// What a reader should know besides.
     pub notes: Vec<String>,
@@ -73,21 +73,21 @@ pub struct ChangeView {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct WithheldView {
+pub struct WithheldView<'p> {
     pub address: String,
     pub action: Action,
     pub why: String,
-    pub fields: Vec<FieldView>,
+    pub fields: Vec<FieldView<'p>>,
 }
 
 /// A plan and, when it was applied, what became of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PlanView {
+pub struct PlanView<'p> {
     pub target: Target,
     pub owner: String,
     /// Highest risk first, else in the plan's order.
-    pub changes: Vec<ChangeView>,
-    pub withheld: Vec<WithheldView>,
+    pub changes: Vec<ChangeView<'p>>,
+    pub withheld: Vec<WithheldView<'p>>,
     pub summary: Summary,
     pub predicted_calls: u64,
     /// Of a run: the requests that were made.
@@ -98,16 +98,16 @@ pub struct PlanView {
 
 /// What is reported: a plan or a run, if it came to one, with all problems.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct View {
-    pub plan: Option<PlanView>,
+pub struct View<'p> {
+    pub plan: Option<PlanView<'p>>,
     pub warnings: Vec<ProblemView>,
     pub errors: Vec<ProblemView>,
 }
 
-impl View {
+impl<'p> View<'p> {
     /// A plan that was not applied, or not yet.
-    pub fn of_plan(plan: &Plan, audience: Audience) -> Self {
-        let mut changes: Vec<ChangeView> =
+    pub fn of_plan(plan: &'p Plan, audience: Audience) -> Self {
+        let mut changes: Vec<ChangeView<'p>> =
             plan.changes.iter().map(|change| change_view(change, audience)).collect();
         // Stable: changes of one risk stay in the order in which they are applied.
         changes.sort_by_key(|change| std::cmp::Reverse(change.risk));
@@ -128,7 +128,7 @@ impl View {
     }
 
     /// A plan and what became of it.
-    pub fn of_run(plan: &Plan, outcome: &Outcome, audience: Audience) -> Self {
+    pub fn of_run(plan: &'p Plan, outcome: &Outcome, audience: Audience) -> Self {
         let mut view = View::of_plan(plan, audience);
         let ends: std::collections::HashMap<String, Status> =
             outcome.changes.iter().map(|end| (end.address.to_string(), end.status)).collect();
@@ -158,12 +158,12 @@ impl View {
     }
 
     /// Problems without a plan: the run did not come that far.
-    pub fn of_errors(errors: Vec<ProblemView>, warnings: Vec<ProblemView>) -> Self {
+    pub fn of_errors(errors: Vec<ProblemView>, warnings: Vec<ProblemView>) -> View<'static> {
         View { plan: None, warnings, errors }
     }
 }
 
-impl PlanView {
+impl PlanView<'_> {
     /// Changes that ended in a way.
     pub fn count(&self, status: Status) -> u64 {
         self.changes.iter().filter(|change| change.status == Some(status)).count() as u64
@@ -172,7 +172,7 @@ impl PlanView {
     /// Changes of an action, when it is a run: those that were done.
     pub fn done(&self, action: Action) -> u64 {
         let is_run = self.calls.is_some();
-        let counts = |change: &&ChangeView| {
+        let counts = |change: &&ChangeView<'_>| {
             change.action == action && (!is_run || change.status == Some(Status::Done))
         };
         self.changes.iter().filter(counts).count() as u64
@@ -223,7 +223,7 @@ fn note_view(note: &str, address: &Address) -> ProblemView {
     }
 }
 
-fn change_view(change: &Change, audience: Audience) -> ChangeView {
+fn change_view(change: &Change, audience: Audience) -> ChangeView<'_> {
     ChangeView {
         address: change.address.to_string(),
         kind: change.address.kind.to_string(),
@@ -245,7 +245,7 @@ fn change_view(change: &Change, audience: Audience) -> ChangeView {
     }
 }
 
-fn withheld_view(withheld: &Withheld, audience: Audience) -> WithheldView {
+fn withheld_view(withheld: &Withheld, audience: Audience) -> WithheldView<'_> {
     WithheldView {
         address: withheld.address.to_string(),
         action: withheld.action,
@@ -254,23 +254,23 @@ fn withheld_view(withheld: &Withheld, audience: Audience) -> WithheldView {
     }
 }
 
-fn field_view(field: &FieldChange, reason: Reason, audience: Audience) -> FieldView {
+fn field_view(field: &FieldChange, reason: Reason, audience: Audience) -> FieldView<'_> {
     // What an undo writes comes from the server of then, not from a manifest.
     let after_is_servers = reason == Reason::Undo;
     FieldView {
-        path: field.path.clone(),
+        path: &field.path,
         before: side(&field.before, field.sensitivity, true, audience),
         after: side(&field.after, field.sensitivity, after_is_servers, audience),
         sensitive: field.sensitivity != Sensitivity::Public,
     }
 }
 
-fn side(shown: &Shown, sensitivity: Sensitivity, servers: bool, audience: Audience) -> Side {
+fn side(shown: &Shown, sensitivity: Sensitivity, servers: bool, audience: Audience) -> Side<'_> {
     match (shown, sensitivity) {
         (Shown::Absent, _) => Side::Absent,
         (Shown::Secret, _) | (Shown::Value(_), Sensitivity::Secret) => Side::Secret,
         (Shown::Value(_), Sensitivity::Personal) if servers && !audience.personal => Side::Masked,
-        (Shown::Value(value), _) => Side::Value(value.clone()),
+        (Shown::Value(value), _) => Side::Value(value),
     }
 }
 

@@ -4,65 +4,61 @@
 //! a hundredth as many lambdas, without passwords, on one sandbox: create everything, plan without a change, update
 //! 1 % of the users. The exchanges of each run, as the sandbox logged them, are then made again by concurrent
 //! reqwest with no work around them. Once without latency and once with 5 ms on each request. Times are whole
-//! processes; ratios compare figures of the same run. Nothing is asserted: it prints.
+//! processes; ratios compare figures of the same run, and processor time ("CPU s") holds under load. Nothing is
+//! asserted: it prints.
+//!
+//! `cargo bench -- sandbox` measures the sandbox itself, `cargo bench -- hostile` files that are made to be slow; both
+//! also run without arguments.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod hostile;
 mod manifests;
+mod process;
 mod replay;
+mod sandbox;
 mod server;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
+use process::Cost;
 use server::Server;
 
 /// Requests in flight: the command's default.
 const PARALLELISM: usize = 16;
 
-/// One run of the command.
-struct Run {
-    time: Duration,
-    /// Peak resident memory in MiB.
-    peak: f64,
+fn fusionkeep(server: &Server, folder: &Path, arguments: &[&str]) -> Cost {
+    let cost = process::run(
+        Command::new(env!("CARGO_BIN_EXE_fusionkeep"))
+            .args(arguments)
+            .arg("-f")
+            .arg(folder)
+            .env("FUSIONKEEP_URL", &server.url)
+            .env("FUSIONKEEP_API_KEY", server::API_KEY)
+            .env("FUSIONKEEP_OWNER", "bench")
+            .env("FUSIONKEEP_KEY", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")
+            .current_dir(folder.parent().unwrap()),
+    );
+    assert!(cost.success, "{arguments:?}: {}", cost.stderr);
+    cost
 }
 
-fn fusionkeep(server: &Server, folder: &Path, arguments: &[&str]) -> Run {
-    let start = Instant::now();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_fusionkeep"))
-        .args(arguments)
-        .arg("-f")
-        .arg(folder)
-        .env("FUSIONKEEP_URL", &server.url)
-        .env("FUSIONKEEP_API_KEY", server::API_KEY)
-        .env("FUSIONKEEP_OWNER", "bench")
-        .env("FUSIONKEEP_KEY", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")
-        .current_dir(folder.parent().unwrap())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let peak = server::peak_memory(&mut child);
-    let output = child.wait_with_output().unwrap();
-    let time = start.elapsed();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Run { time, peak }
-}
-
-fn row(what: &str, run: &Run, exchanges: &[replay::Exchange], bare: &replay::Replayed, reading: Duration) {
+fn row(what: &str, run: &Cost, exchanges: &[replay::Exchange], bare: &replay::Replayed, reading: &Cost) {
     let seconds = |time: Duration| time.as_secs_f64();
     println!(
-        "| {what} | {} | {:.2} | {:.0} | {:.2} | {:.2} | {:.2} |",
+        "| {what} | {} | {:.2} | {:.2} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} |",
         exchanges.len(),
         seconds(run.time),
+        seconds(run.processor),
         run.peak,
         seconds(bare.time),
+        seconds(bare.processor),
         seconds(run.time) / seconds(bare.time),
-        seconds(run.time) / seconds(bare.time + reading),
+        seconds(run.time) / seconds(bare.time + reading.time),
     );
     if bare.refused > 0 {
-        println!("|   of the bare exchanges {} were refused | | | | | | |", bare.refused);
+        println!("|   of the bare exchanges {} were refused | | | | | | | | |", bare.refused);
     }
 }
 
@@ -83,29 +79,35 @@ fn measure(users: usize, latency: u64) {
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("manifests");
     let bytes = manifests::write(&input, users, "A");
-    let reading = manifests::time_reading(&input);
+    let reading = manifests::reading(&input);
     println!(
-        "\n{users} users, {} entities, {} lambdas: {:.1} MB of YAML, read into types in {:.2} s; {latency} ms latency\n",
+        "\n{users} users, {} entities, {} lambdas: {:.1} MB of YAML, read into types in {:.2} s ({:.2} CPU s, {:.0} \
+         MiB); {latency} ms latency\n",
         users / 10,
         users / 100,
         bytes as f64 / 1e6,
-        reading.as_secs_f64()
+        reading.time.as_secs_f64(),
+        reading.processor.as_secs_f64(),
+        reading.peak,
     );
-    println!("| run | requests | s | peak MiB | bare s | run / bare | run / (bare + reading) |");
-    println!("|---|---|---|---|---|---|---|");
+    println!(
+        "| run | requests | s | CPU s | peak MiB | bare s | bare CPU s | run / bare | run / (bare + reading) |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
     let [create, plan, update] = exchanges(folder.path(), &input, users);
     let server = Server::start(folder.path(), latency, false);
     let run_create = fusionkeep(&server, &input, APPLY);
     let run_plan = fusionkeep(&server, &input, &["plan"]);
-    let bare_plan = replay::replay(&server, &plan, PARALLELISM);
     manifests::write(&input, users, "B");
     let run_update = fusionkeep(&server, &input, APPLY);
-    let bare_update = replay::replay(&server, &update, PARALLELISM);
+    // The same from the same beginning: what a run created cannot be created again.
     server.reset();
     let bare_create = replay::replay(&server, &create, PARALLELISM);
-    row("create", &run_create, &create, &bare_create, reading);
-    row("plan, no change", &run_plan, &plan, &bare_plan, reading);
-    row("update 1 %", &run_update, &update, &bare_update, reading);
+    let bare_plan = replay::replay(&server, &plan, PARALLELISM);
+    let bare_update = replay::replay(&server, &update, PARALLELISM);
+    row("create", &run_create, &create, &bare_create, &reading);
+    row("plan, no change", &run_plan, &plan, &bare_plan, &reading);
+    row("update 1 %", &run_update, &update, &bare_update, &reading);
     if latency > 0 {
         server.reset();
         let one_by_one = replay::replay(&server, &create, 1);
@@ -118,14 +120,23 @@ fn measure(users: usize, latency: u64) {
 }
 
 fn main() {
-    let mut sizes: Vec<usize> =
-        std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
-    if sizes.is_empty() {
-        sizes = vec![1_000, 10_000];
-    }
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let all = arguments.is_empty();
+    let named = |name: &str| all || arguments.iter().any(|argument| argument == name);
+    let sizes: Vec<usize> = match all {
+        true => vec![1_000, 10_000],
+        false => arguments.iter().filter_map(|argument| argument.parse().ok()).collect(),
+    };
     for users in sizes {
         for latency in [0, 5] {
             measure(users, latency);
         }
+    }
+    if named("sandbox") {
+        sandbox::measure();
+    }
+    if named("hostile") {
+        hostile::measure();
     }
 }

@@ -6,6 +6,7 @@ use futures::StreamExt;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::process;
 use crate::server::{API_KEY, Server};
 
 /// One exchange as the sandbox logs it.
@@ -22,18 +23,19 @@ pub struct Exchange {
 
 pub struct Replayed {
     pub time: Duration,
+    pub processor: Duration,
     /// Answers that were neither 2xx nor what a plan asks for (404).
     pub refused: usize,
 }
 
 /// Makes the exchanges in their order, at most `parallelism` at once.
 pub fn replay(server: &Server, exchanges: &[Exchange], parallelism: usize) -> Replayed {
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let client = reqwest::Client::new();
+    let client = client();
     let requests: Vec<reqwest::Request> =
         exchanges.iter().map(|exchange| request(&client, &server.url, exchange)).collect();
-    let start = Instant::now();
+    let own = std::process::id();
+    let (start, before) = (Instant::now(), process::processor_time(own));
     let refused = runtime.block_on(async {
         futures::stream::iter(requests)
             .map(|request| {
@@ -50,7 +52,13 @@ pub fn replay(server: &Server, exchanges: &[Exchange], parallelism: usize) -> Re
             .fold(0, |sum, refused| async move { sum + refused })
             .await
     });
-    Replayed { time: start.elapsed(), refused }
+    Replayed { time: start.elapsed(), processor: process::processor_time(own) - before, refused }
+}
+
+/// A client without anything around it.
+pub fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
 }
 
 fn request(client: &reqwest::Client, url: &str, exchange: &Exchange) -> reqwest::Request {

@@ -3,10 +3,9 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
-use crate::Run;
-use crate::replay::Exchange;
+use crate::process::Cost;
+use crate::replay::{Exchange, client};
 
 pub const API_KEY: &str = "bench-key-bench-key-bench-key";
 
@@ -56,8 +55,12 @@ impl Server {
         Server { child, url, log }
     }
 
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What is exchanged while `run` runs.
-    pub fn exchanges_of(&self, run: impl FnOnce() -> Run) -> Vec<Exchange> {
+    pub fn exchanges_of(&self, run: impl FnOnce() -> Cost) -> Vec<Exchange> {
         let text = || std::fs::read_to_string(&self.log).unwrap();
         let before = text().len();
         let _timed_elsewhere = run();
@@ -67,26 +70,7 @@ impl Server {
     /// Back to what the sandbox held at its start.
     pub fn reset(&self) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let answer = runtime
-            .block_on(reqwest::Client::new().post(format!("{}/_sandbox/reset", self.url)).send())
-            .unwrap();
+        let answer = runtime.block_on(client().post(format!("{}/_sandbox/reset", self.url)).send()).unwrap();
         assert!(answer.status().is_success());
     }
-}
-
-/// Watches a process until it ends; its peak resident memory in MiB, from /proc, within some milliseconds.
-pub fn peak_memory(child: &mut Child) -> f64 {
-    let status = format!("/proc/{}/status", child.id());
-    let mut peak = 0.0;
-    while child.try_wait().unwrap().is_none() {
-        if let Ok(text) = std::fs::read_to_string(&status)
-            && let Some(line) = text.lines().find(|line| line.starts_with("VmHWM:"))
-            && let Some(kilobytes) =
-                line.split_whitespace().nth(1).and_then(|number| number.parse::<f64>().ok())
-        {
-            peak = kilobytes / 1024.0;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    peak
 }

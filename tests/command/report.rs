@@ -1,6 +1,6 @@
 //! Reports over hand-made plans: what is shown, what is masked, what hostile text can do.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use fusionkeep::model::{Address, Deletion, Kind, Place, Sensitivity};
 use fusionkeep::reconcile::{
@@ -154,11 +154,12 @@ fn plain(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
 }
 
-fn view() -> View {
-    View::of_plan(&plan(), Audience::default())
+fn view() -> View<'static> {
+    static PLAN: LazyLock<Plan> = LazyLock::new(plan);
+    View::of_plan(&PLAN, Audience::default())
 }
 
-fn valid(view: &View) -> Value {
+fn valid(view: &View<'_>) -> Value {
     let report = serde_json::to_value(Report::from(view)).unwrap();
     let schema = std::fs::read_to_string(crate::command::root().join("schemas/report.json")).unwrap();
     let validator = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
@@ -238,7 +239,8 @@ fn nothing_to_do_is_said_in_these_words() {
 #[test]
 fn values_of_the_server_are_masked_unless_asked_for() {
     for personal in [false, true] {
-        let view = View::of_plan(&plan(), Audience { personal });
+        let plan = plan();
+        let view = View::of_plan(&plan, Audience { personal });
         for shown in [plain(&text(&view)), markdown(&view), valid(&view).to_string()] {
             assert_eq!(
                 shown.contains("SERVERS-NAME") && shown.contains("SERVERS-PHONE"),
@@ -307,14 +309,16 @@ fn hostile_plan() -> Plan {
 
 #[test]
 fn hostile_text_reaches_no_terminal() {
-    let view = View::of_plan(&hostile_plan(), Audience::default());
+    let plan = hostile_plan();
+    let view = View::of_plan(&plan, Audience::default());
     let shown = plain(&text(&view));
     assert!(!text(&view).contains("\u{1b}[2J") && !shown.contains('\u{202e}'), "{shown}");
 }
 
 #[test]
 fn hostile_text_breaks_no_markdown() {
-    let shown = markdown(&View::of_plan(&hostile_plan(), Audience::default()));
+    let plan = hostile_plan();
+    let shown = markdown(&View::of_plan(&plan, Audience::default()));
     assert!(!shown.contains('\u{1b}') && !shown.contains('\u{202e}'));
     let mut fence: Option<String> = None;
     for line in shown.lines() {

@@ -226,7 +226,7 @@ impl<'a> Run<'a> {
 
     /// Runs the graph until nothing is left that may begin.
     async fn carry_out(&self, outcomes: &mut [ChangeOutcome]) {
-        let total = outcomes.len() as u64;
+        let (mut done, total) = (0, outcomes.len() as u64);
         let mut graph = Graph::new(&self.plan().changes);
         let refused = outcomes.iter().enumerate().filter(|(_, outcome)| outcome.status == Status::Failed);
         for index in refused.map(|(index, _)| index).collect::<Vec<_>>() {
@@ -251,10 +251,10 @@ impl<'a> Run<'a> {
                 Some(batch) = under_way.next() => {
                     for (index, ended) in batch {
                         imports.ended(index);
+                        done += u64::from(!matches!(ended, Ended::NotStarted));
                         self.end(&mut graph, index, ended, outcomes);
                     }
-                    let done = outcomes.iter().filter(|outcome| outcome.status != Status::NotStarted).count();
-                    self.apply.progress.applied(done as u64, total);
+                    self.apply.progress.applied(done, total);
                 }
                 Some(result) = &mut recording => {
                     recording = None.into();

@@ -9,15 +9,17 @@ mod pairs;
 mod pending;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use uuid::Uuid;
 
-use crate::fusionauth::{Client, Error, Object};
+use crate::fusionauth::{Client, Error, Object, Row};
 use crate::model::{Kind, row};
 use crate::reconcile::{Desired, Entry, Key, Live, Problem};
 
 use super::catalogue::Catalogue;
 use super::declarations::has_id;
+use super::parallel::in_parallel;
 use super::problem::At;
 use super::rows;
 
@@ -84,9 +86,15 @@ pub enum Observation {
 }
 
 /// Compares each subject as soon as it has been read. The observer asks it where what has been compared stands.
-pub trait Sink: Send {
-    /// Takes the observation of the subject at `index`. Each subject is taken once.
-    fn take(&mut self, index: usize, observation: Observation);
+pub trait Sink: Send + Sync {
+    /// What comparing comes to.
+    type Verdict: Send;
+
+    /// Compares the observation of the subject at `index`; several at once.
+    fn compare(&self, index: usize, observation: Observation) -> Self::Verdict;
+
+    /// Keeps the verdict on the subject at `index`. Each subject is compared and kept once.
+    fn keep(&mut self, index: usize, verdict: Self::Verdict);
 
     /// Where the object of a reference stands and whether it is live; None when it failed or was never seen.
     fn standing(&self, reference: &crate::reconcile::ObjectRef) -> Option<Standing>;
@@ -113,7 +121,7 @@ pub struct Observer<'a, S> {
     pub pending: &'a HashMap<usize, secrecy::SecretString>,
     /// What the record holds: such an object is nobody else's to find by name.
     pub held: &'a HashSet<Key>,
-    pub sink: &'a std::sync::Mutex<S>,
+    pub sink: &'a RwLock<S>,
 }
 
 /// The subjects of one kind by the id they are looked for under.
@@ -154,9 +162,18 @@ impl<S: Sink> Observer<'_, S> {
         Ok(())
     }
 
-    fn sink(&self) -> std::sync::MutexGuard<'_, S> {
-        // A sink that panicked while it compared has ended the run already.
-        self.sink.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    // A sink that panicked while it compared has ended the run already.
+    fn sink(&self) -> RwLockReadGuard<'_, S> {
+        self.sink.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, index: usize, verdict: S::Verdict) {
+        self.sink.write().unwrap_or_else(PoisonError::into_inner).keep(index, verdict);
+    }
+
+    fn take(&self, index: usize, observation: Observation) {
+        let verdict = self.sink().compare(index, observation);
+        self.keep(index, verdict);
     }
 
     fn by_id(&self, kind: Kind) -> ById {
@@ -185,7 +202,7 @@ impl<S: Sink> Observer<'_, S> {
         if ids.is_empty() {
             return Ok(());
         }
-        self.client.users_by_ids(&ids, |row: Object| self.hand_row(&mut subjects, row)).await?;
+        self.client.users_in_pages(&ids, |page| self.hand_page(&mut subjects, page)).await?;
         let absent = subjects.absent();
         let hits = self.users_by_natural_key(&absent).await?;
         self.hand_absent(Kind::User, absent, hits).await
@@ -198,7 +215,7 @@ impl<S: Sink> Observer<'_, S> {
         if ids.is_empty() {
             return Ok(());
         }
-        self.client.entities_by_ids(&ids, |row: Object| self.hand_row(&mut subjects, row)).await?;
+        self.client.entities_in_pages(&ids, |page| self.hand_page(&mut subjects, page)).await?;
         let absent = subjects.absent();
         let hits = self.entities_by_natural_key(&absent).await?;
         self.hand_absent(Kind::Entity, absent, hits).await
@@ -227,9 +244,8 @@ impl<S: Sink> Observer<'_, S> {
     /// Of a kind that is listed whole: those under their ids, then the others by name.
     fn hand_listed(&self, subjects: &mut ById, all: &[Object]) {
         for object in all {
-            let wanted = rows::uuid(object, "id").is_some_and(|id| subjects.indexes.contains_key(&id));
-            if wanted {
-                self.hand_row(subjects, object.clone());
+            if let Some(id) = rows::uuid(object, "id") {
+                self.hand_object(subjects, id, object);
             }
         }
         let taken = self.spoken_for(subjects.kind);
@@ -242,34 +258,42 @@ impl<S: Sink> Observer<'_, S> {
         }
     }
 
-    /// A row of an answer, to every subject that is looked for under its id.
-    fn hand_row(&self, subjects: &mut ById, row: Object) {
-        let Some(id) = rows::uuid(&row, "id") else { return };
-        if !subjects.seen.insert(id) {
-            return;
+    /// The rows of a page, each to every subject that is looked for under its id.
+    fn hand_page(&self, subjects: &mut ById, page: &[Row<'_>]) -> Result<(), Error> {
+        let ById { kind, indexes, seen } = subjects;
+        let mut wanted: Vec<(&Row<'_>, usize)> = Vec::with_capacity(page.len());
+        for row in page.iter().filter(|row| seen.insert(row.id)) {
+            wanted.extend(indexes.get(&row.id).into_iter().flatten().map(|index| (row, *index)));
         }
-        // Two subjects under one id are an error of the plan, so that copies are hardly ever made.
-        let Some((first, others)) = subjects.indexes.get(&id).and_then(|indexes| indexes.split_first())
-        else {
-            return;
-        };
-        for other in others {
-            self.hand_live(subjects.kind, *other, row.clone(), false);
+        let verdicts = in_parallel(&wanted, |(row, index)| {
+            let observation = self.of_row(*kind, *index, row.read()?, false);
+            Ok::<_, Error>((*index, self.sink().compare(*index, observation)))
+        });
+        for verdict in verdicts {
+            let (index, verdict) = verdict?;
+            self.keep(index, verdict);
         }
-        self.hand_live(subjects.kind, *first, row, false);
+        Ok(())
     }
 
-    fn hand_live(&self, kind: Kind, index: usize, row: Object, by_natural_key: bool) {
-        let live = rows::live_with_secret(kind, row, |_, field| self.sink().secret(index, field));
-        match live {
-            Ok(live) => self.hand(index, live.key.clone(), Some(live), by_natural_key),
-            Err(error) => self.hand_problem(index, "incomplete-answer", error.to_string(), None),
+    /// An object of a list, to every subject that is looked for under its id.
+    fn hand_object(&self, subjects: &mut ById, id: Uuid, object: &Object) {
+        if subjects.seen.insert(id) {
+            for index in subjects.indexes.get(&id).into_iter().flatten() {
+                self.take(*index, self.of_row(subjects.kind, *index, object.clone(), false));
+            }
+        }
+    }
+
+    fn of_row(&self, kind: Kind, index: usize, row: Object, by_natural_key: bool) -> Observation {
+        match rows::live_with_secret(kind, row, |_, field| self.sink().secret(index, field)) {
+            Ok(live) => found(live.key.clone(), Some(live), by_natural_key),
+            Err(error) => self.problem(index, "incomplete-answer", error.to_string(), None),
         }
     }
 
     fn hand(&self, index: usize, key: Key, live: Option<Live>, by_natural_key: bool) {
-        let found = Found { key, live, previous: None, by_natural_key };
-        self.sink().take(index, Observation::Found(Box::new(found)));
+        self.take(index, found(key, live, by_natural_key));
     }
 
     /// Nothing stands where the subject belongs.
@@ -280,11 +304,20 @@ impl<S: Sink> Observer<'_, S> {
     }
 
     fn hand_problem(&self, index: usize, code: &str, message: String, hint: Option<String>) {
-        let Some(desired) = self.subjects.get(index).and_then(|subject| subject.desired.as_ref()) else {
-            return self.hand_nothing(index);
-        };
-        let at = At { address: &desired.address, place: &desired.place };
-        self.sink().take(index, Observation::Failed(vec![at.problem(code, message, hint)]));
+        self.take(index, self.problem(index, code, message, hint));
+    }
+
+    /// Of what nobody declares there is nothing to tell.
+    fn problem(&self, index: usize, code: &str, message: String, hint: Option<String>) -> Observation {
+        let Some(subject) = self.subjects.get(index) else { return Observation::Failed(Vec::new()) };
+        match (&subject.desired, subject.id()) {
+            (Some(desired), _) => {
+                let at = At { address: &desired.address, place: &desired.place };
+                Observation::Failed(vec![at.problem(code, message, hint)])
+            }
+            (None, Some(id)) => found(Key::Id(id), None, false),
+            (None, None) => Observation::Failed(Vec::new()),
+        }
     }
 
     /// Objects that are not under their own ids: what their natural keys led to is read again by id, for an index
@@ -312,7 +345,7 @@ impl<S: Sink> Observer<'_, S> {
         let take = |row: Object| {
             let indexes = rows::uuid(&row, "id").and_then(|id| by_id.get(&id));
             for index in indexes.into_iter().flatten().filter(|index| rest.remove(index)) {
-                self.hand_live(kind, *index, row.clone(), true);
+                self.take(*index, self.of_row(kind, *index, row.clone(), true));
             }
         };
         match kind {
@@ -325,6 +358,10 @@ impl<S: Sink> Observer<'_, S> {
         }
         Ok(())
     }
+}
+
+fn found(key: Key, live: Option<Live>, by_natural_key: bool) -> Observation {
+    Observation::Found(Box::new(Found { key, live, previous: None, by_natural_key }))
 }
 
 /// Live ids by subject, several where the parts of a natural key disagree.

@@ -43,7 +43,7 @@ impl<S: Sink> Observer<'_, S> {
 
     /// What it refers to failed: its own error says so, and this one only waits for it.
     fn hand_blocked(&self, index: usize) {
-        self.sink().take(index, Observation::Failed(Vec::new()));
+        self.take(index, Observation::Failed(Vec::new()));
     }
 
     /// One request an entity. The search of grants is not used: nothing says that it sees what was just written.
@@ -185,7 +185,7 @@ impl<S: Sink> Observer<'_, S> {
         let key = match self.pending_key(index, desired, &own).await? {
             Ok(key) => key,
             Err(problem) => {
-                self.sink().take(index, Observation::Failed(vec![*problem]));
+                self.take(index, Observation::Failed(vec![*problem]));
                 return Ok(());
             }
         };
@@ -216,7 +216,7 @@ impl<S: Sink> Observer<'_, S> {
         by_natural_key: bool,
     ) {
         let found = Found { key, live, previous, by_natural_key };
-        self.sink().take(index, Observation::Found(Box::new(found)));
+        self.take(index, Observation::Found(Box::new(found)));
     }
 
     fn hand_pairs(&self, wanted: Vec<Wanted>, mut live: HashMap<Key, Live>) {
