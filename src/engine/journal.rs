@@ -6,18 +6,20 @@
 //! It is sealed as a saved plan is: under a runner key by a MAC, and then one that is altered or not signed is
 //! refused; without a key by a checksum, which shows damage and proves nothing of who wrote it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use ring::digest;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::model::{Address, FieldRule, Fields, Kind, Owner, Sensitivity, row};
 use crate::reconcile::{Change, Entry, Key, Live, Outcome, Status, Target};
 
-use super::keys::{KeyId, Mac, Purpose, RunnerKeys, Verification};
+use super::keys::{KeyId, Mac, MacContext, Purpose, RunnerKeys, Verification};
 use super::private_file;
-use super::record::{canonical, checksum};
+use super::record::{checksum, hexadecimal};
 use super::saved::Authenticity;
 
 /// The version of the journal's JSON. A journal of another version is refused with its number.
@@ -27,7 +29,8 @@ const FORMAT: &str = "fusionkeep-journal";
 const NOTE: &str = "holds personal data as it was before the run; no secrets";
 const SUFFIX: &str = ".journal.json";
 
-const SEAL: &str = "seal";
+/// How the last field begins. What stands before it is what is sealed, byte by byte.
+const SEAL_BEGIN: &str = ",\"seal\":\"";
 const CHECKSUM: &str = "sha256.";
 
 /// Why a journal cannot be written, read or used. No message quotes what stands in it.
@@ -134,9 +137,10 @@ fn without_secrets(fields: &Fields, rules: &[FieldRule]) -> Fields {
 /// One change of the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct JournalChange {
-    /// As it was planned: its calls hold sources of secrets, never values.
-    pub change: Change,
+pub struct JournalChange<'p> {
+    /// As it was planned: its calls hold sources of secrets, never values. The plan's own while it is carried out, for a
+    /// second copy of a large plan would be most of a run's memory.
+    pub change: Cow<'p, Change>,
     /// None: nothing stood there.
     pub before: Option<BeforeImage>,
     /// What the record held.
@@ -148,7 +152,7 @@ pub struct JournalChange {
 /// What a run was about to do, over what, and how it ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Journal {
+pub struct Journal<'p> {
     format: String,
     version: u64,
     note: String,
@@ -158,11 +162,11 @@ pub struct Journal {
     pub started_at: i64,
     /// The run came to its end and told how; a crash leaves this false.
     pub ended: bool,
-    pub changes: Vec<JournalChange>,
+    pub changes: Vec<JournalChange<'p>>,
 }
 
-impl Journal {
-    pub fn new(target: Target, owner: Owner, started_at: i64, changes: Vec<JournalChange>) -> Self {
+impl<'p> Journal<'p> {
+    pub fn new(target: Target, owner: Owner, started_at: i64, changes: Vec<JournalChange<'p>>) -> Self {
         Journal {
             format: FORMAT.to_owned(),
             version: JOURNAL_VERSION,
@@ -203,16 +207,17 @@ impl Journal {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
         }
-        let mut file = serde_json::to_value(self).map_err(|error| failed(error.to_string()))?;
-        let text = canonical(&file);
-        let mac = keys.and_then(|keys| keys.sign(Purpose::Journal, text.as_bytes()));
-        let seal = mac.map_or_else(|| format!("{CHECKSUM}{}", checksum(&text)), |mac| mac.to_string());
-        if let Some(fields) = file.as_object_mut() {
-            fields.insert(SEAL.to_owned(), Value::String(seal));
-        }
-        let mut bytes = serde_json::to_vec(&file).map_err(|error| failed(error.to_string()))?;
-        bytes.push(b'\n');
-        private_file::write(path, &bytes).map_err(|error| failed(error.to_string()))
+        private_file::write_with(path, |file| self.write_to(BufWriter::new(file), keys))
+            .map_err(|error| failed(error.to_string()))
+    }
+
+    /// The journal's JSON, its seal as the last field. Nothing of it is held as a whole.
+    fn write_to(&self, file: impl Write, keys: Option<&RunnerKeys>) -> io::Result<()> {
+        let mut sealed = Sealing { file, seal: Sealer::new(keys), last: None };
+        serde_json::to_writer(&mut sealed, self)?;
+        let Sealing { mut file, seal, .. } = sealed;
+        writeln!(file, "{SEAL_BEGIN}{}\"}}", seal.end())?;
+        file.flush()
     }
 
     /// Reads one back and judges its seal. Without keys it is not known who wrote it.
@@ -222,25 +227,23 @@ impl Journal {
     pub fn read(path: &Path, keys: Option<&RunnerKeys>) -> Result<(Self, Authenticity), JournalError> {
         let place = || path.display().to_string();
         let not_a_journal = || JournalError::NotAJournal { path: place() };
-        let bytes = std::fs::read(path)
+        let text = std::fs::read_to_string(path)
             .map_err(|error| JournalError::NotRead { path: place(), error: error.to_string() })?;
-        let mut value: Value = serde_json::from_slice(&bytes).map_err(|error| match error.is_eof() {
+        let head: Head = serde_json::from_str(&text).map_err(|error| match error.is_eof() {
             true => JournalError::CutOff { path: place() },
             false => not_a_journal(),
         })?;
-        if value.get("format").and_then(Value::as_str) != Some(FORMAT) {
-            return Err(not_a_journal());
-        }
-        match value.get("version").and_then(Value::as_u64) {
+        match head.version {
+            _ if head.format.as_deref() != Some(FORMAT) => return Err(not_a_journal()),
             Some(JOURNAL_VERSION) => {}
             Some(found) => return Err(JournalError::Version { path: place(), found }),
             None => return Err(not_a_journal()),
         }
-        let seal = value.as_object_mut().and_then(|fields| fields.remove(SEAL));
-        let seal = seal.as_ref().and_then(Value::as_str).ok_or(JournalError::Altered { path: place() })?;
-        let authenticity = judge(seal, &canonical(&value), keys, &place())?;
+        let (sealed, seal) = text.rsplit_once(SEAL_BEGIN).ok_or(JournalError::Altered { path: place() })?;
+        let seal = seal.trim_end().strip_suffix("\"}").ok_or(JournalError::Altered { path: place() })?;
+        let authenticity = judge(seal, sealed, keys, &place())?;
         // serde's message can quote values, so it is not passed on.
-        let journal = serde_json::from_value(value).map_err(|_| not_a_journal())?;
+        let journal = serde_json::from_str(&text).map_err(|_| not_a_journal())?;
         Ok((journal, authenticity))
     }
 
@@ -273,7 +276,68 @@ impl Journal {
     }
 }
 
-/// What the seal of a journal's canonical text says.
+/// What tells whether the rest can be read.
+#[derive(Deserialize)]
+struct Head {
+    #[serde(default)]
+    format: Option<String>,
+    #[serde(default)]
+    version: Option<u64>,
+}
+
+/// A seal in the making.
+enum Sealer {
+    Key(MacContext),
+    Checksum(digest::Context),
+}
+
+impl Sealer {
+    fn new(keys: Option<&RunnerKeys>) -> Self {
+        match keys.and_then(|keys| keys.mac_context(Purpose::Journal)) {
+            Some(mac) => Sealer::Key(mac),
+            None => Sealer::Checksum(digest::Context::new(&digest::SHA256)),
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Sealer::Key(mac) => mac.update(bytes),
+            Sealer::Checksum(digest) => digest.update(bytes),
+        }
+    }
+
+    fn end(self) -> String {
+        match self {
+            Sealer::Key(mac) => mac.sign().to_string(),
+            Sealer::Checksum(digest) => format!("{CHECKSUM}{}", hexadecimal(digest.finish().as_ref())),
+        }
+    }
+}
+
+/// Writes to the file and into the seal, but for the last byte: the brace that the seal comes before.
+struct Sealing<W> {
+    file: W,
+    seal: Sealer,
+    last: Option<u8>,
+}
+
+impl<W: Write> Write for Sealing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some((last, rest)) = bytes.split_last() else { return Ok(0) };
+        for part in [self.last.as_slice(), rest] {
+            self.file.write_all(part)?;
+            self.seal.update(part);
+        }
+        self.last = Some(*last);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// What the seal of a journal's text says.
 fn judge(
     seal: &str,
     text: &str,
@@ -304,7 +368,7 @@ mod tests {
 
     use super::*;
 
-    fn journal() -> Journal {
+    fn journal() -> Journal<'static> {
         let target =
             Target { url: "sandbox:x".into(), tenant_id: Uuid::nil(), server_version: "1.69.0".into() };
         Journal::new(target, "acme".parse().unwrap(), 1_770_000_000_123, vec![])

@@ -132,6 +132,22 @@ pub struct Mac {
     bytes: Vec<u8>,
 }
 
+/// A MAC in the making.
+pub struct MacContext {
+    key_id: KeyId,
+    context: hmac::Context,
+}
+
+impl MacContext {
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.context.update(bytes);
+    }
+
+    pub fn sign(self) -> Mac {
+        Mac { key_id: self.key_id, bytes: self.context.sign().as_ref().to_vec() }
+    }
+}
+
 impl fmt::Display for Mac {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}.{}", self.key_id, URL_SAFE_NO_PAD.encode(&self.bytes))
@@ -257,6 +273,13 @@ impl RunnerKeys {
         let key = self.0.first()?;
         let tag = hmac::sign(&derive(&key.material, purpose)?, message);
         Some(Mac { key_id: key.id, bytes: tag.as_ref().to_vec() })
+    }
+
+    /// The same for a message that comes in pieces.
+    pub fn mac_context(&self, purpose: Purpose) -> Option<MacContext> {
+        let key = self.0.first()?;
+        let context = hmac::Context::with_key(&derive(&key.material, purpose)?);
+        Some(MacContext { key_id: key.id, context })
     }
 
     /// Whether a MAC is right, by whichever key made it.

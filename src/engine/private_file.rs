@@ -9,10 +9,18 @@ use std::path::Path;
 /// # Errors
 /// The folder cannot be written, the disk is full; the old file is then untouched.
 pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_with(path, |mut file| file.write_all(content))
+}
+
+/// The same, its content written by `write` piece by piece.
+///
+/// # Errors
+/// As [`write()`], and whatever `write` answers.
+pub(crate) fn write_with(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
     // A pipe or a device, such as /dev/stdout, is written to and must not be replaced.
     if std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
         let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
-        file.write_all(content)?;
+        write(&file)?;
         return file.flush();
     }
     let folder = match path.parent() {
@@ -20,8 +28,8 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
         _ => Path::new("."),
     };
     // Mode 0600 is what tempfile gives from the start.
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(content)?;
+    let file = tempfile::NamedTempFile::new_in(folder)?;
+    write(file.as_file())?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     sync_folder(folder)

@@ -1,5 +1,6 @@
 //! What stands in files: the record of `--record FILE`, saved plans, journals. Private, whole, strict, no secrets.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -253,8 +254,12 @@ fn a_journal_holds_what_was_there_and_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let change = plan().changes.remove(0);
     let before = Some(BeforeImage::new(Kind::User, &live()));
-    let changes =
-        vec![JournalChange { change: change.clone(), before, entry: None, status: Status::NotStarted }];
+    let changes = vec![JournalChange {
+        change: Cow::Borrowed(&change),
+        before,
+        entry: None,
+        status: Status::NotStarted,
+    }];
     let mut journal = Journal::new(plan().target, "acme".parse().unwrap(), 1_800_000_000_123, changes);
     let path = folder.path().join("journals").join(journal.file_name());
     journal.write(&path, None).unwrap();

@@ -1,5 +1,7 @@
 //! The run's journal: written whole before the first write, and again with how each change ended.
 
+use std::borrow::Cow;
+
 use crate::reconcile::{Change, Live, Outcome, Problem, Status};
 
 use super::super::error::Error;
@@ -8,8 +10,8 @@ use super::super::reread::Lives;
 use super::Apply;
 use super::change::keys_before;
 
-impl Apply<'_> {
-    pub(super) fn begin_journal(&self, lives: &Lives) -> Result<Option<Journal>, Error> {
+impl<'a> Apply<'a> {
+    pub(super) fn begin_journal(&self, lives: &Lives) -> Result<Option<Journal<'a>>, Error> {
         let Some(path) = self.journal else { return Ok(None) };
         let changes = self.plan.changes.iter().map(|change| self.journal_change(change, lives)).collect();
         let now = self.session.client().server_now().unwrap_or_else(jiff::Timestamp::now);
@@ -19,12 +21,12 @@ impl Apply<'_> {
         Ok(Some(journal))
     }
 
-    fn journal_change(&self, change: &Change, lives: &Lives) -> JournalChange {
+    fn journal_change(&self, change: &'a Change, lives: &Lives) -> JournalChange<'a> {
         let live: Option<&Live> = keys_before(change).find_map(|key| lives.get(&key));
         let held = self.record.map(|record| &record.loaded().entries);
         let entry = held.and_then(|held| keys_before(change).find_map(|(_, key)| held.by_key(&key)));
         JournalChange {
-            change: change.clone(),
+            change: Cow::Borrowed(change),
             before: live.map(|live| BeforeImage::new(change.kind(), live)),
             entry: entry.cloned(),
             status: Status::NotStarted,
@@ -32,7 +34,7 @@ impl Apply<'_> {
     }
 
     /// The journal's end; what was done is done, so a failure is a warning.
-    pub(super) fn end_journal(&self, journal: Option<Journal>, outcome: &Outcome) -> Option<Problem> {
+    pub(super) fn end_journal(&self, journal: Option<Journal<'a>>, outcome: &Outcome) -> Option<Problem> {
         let (mut journal, path) = (journal?, self.journal?);
         journal.end(outcome);
         let error: JournalError = journal.write(path, self.keys).err()?;

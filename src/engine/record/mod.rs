@@ -42,7 +42,7 @@ pub use file::FileRecord;
 pub use group::{GroupRecord, Stores};
 pub use memory::MemoryRecord;
 pub use policy::{Discarded, Rebuild};
-pub(crate) use seal::{canonical, checksum};
+pub(crate) use seal::{canonical, checksum, hexadecimal};
 pub use store::{Created, Group, GroupStore};
 
 /// The version of the record's JSON. A record of a newer version is refused with its number.

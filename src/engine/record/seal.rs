@@ -59,8 +59,11 @@ fn write_canonical(value: &Value, text: &mut String) {
 
 /// SHA-256 of text, in hexadecimal. Of documents that hold keyed fingerprints at most, never of a secret.
 pub(crate) fn checksum(text: &str) -> String {
-    let digest = digest::digest(&digest::SHA256, text.as_bytes());
-    digest.as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
+    hexadecimal(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
+}
+
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(64), |mut hex, byte| {
         // Writing to a String cannot fail.
         let _ = write!(hex, "{byte:02x}");
         hex
