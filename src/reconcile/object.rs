@@ -55,6 +55,9 @@ impl<'a> Planning<'a> {
             self.planned.errors.push(claimed(self.desired, claim));
             return;
         }
+        if !self.id_is_as_declared(self.observed.entry.map(|entry| &entry.key)) {
+            return;
+        }
         match self.observed.live.filter(|live| !self.is_own_old_link(live)) {
             None => self.create(),
             Some(live) if live.key != self.observed.key => {
@@ -130,9 +133,6 @@ impl<'a> Planning<'a> {
     }
 
     fn update(&mut self, live: &Live) {
-        if !self.id_is_as_declared(live) {
-            return;
-        }
         let entry = self.observed.entry;
         let mut difference = for_update(self.desired, self.observed, live, entry);
         self.warn_unseen(&difference);
@@ -168,7 +168,7 @@ impl<'a> Planning<'a> {
     }
 
     fn adopt(&mut self, live: &Live) {
-        if !self.id_is_as_declared(live) {
+        if !self.id_is_as_declared(Some(&live.key)) {
             return;
         }
         let policy = self.context.adoption.unwrap_or(self.desired.policy.adoption());
@@ -262,22 +262,26 @@ impl<'a> Planning<'a> {
         }));
     }
 
-    /// An id cannot change: the object that the record holds or that was found has another one than is declared.
-    fn id_is_as_declared(&mut self, live: &Live) -> bool {
+    /// Whether the object that the record holds, or that was found, stands under the id that is declared. It is not
+    /// left behind under its own: what refers to it would move to a second one.
+    fn id_is_as_declared(&mut self, stands: Option<&Key>) -> bool {
         let declared = match &self.desired.key {
             KeyReference::Id(id) if self.desired.explicit_id => Some(*id),
             _ => None,
         };
-        let differs = declared.zip(live.key.id()).filter(|(declared, live)| declared != live);
-        if let Some((declared, live)) = differs {
+        let differs = declared.zip(stands.and_then(Key::id)).filter(|(declared, stands)| declared != stands);
+        if let Some((declared, stands)) = differs {
             let kind = self.kind();
             self.planned.errors.push(
                 Problem::error(
                     "immutable-field",
                     format!(
-                        "the id of a {kind} cannot change: it is {live}, the manifest asks for {declared}"
+                        "the id of a {kind} cannot change: it is {stands}, the manifest asks for {declared}"
                     ),
-                    format!("declare spec.id: {live}, or leave it out"),
+                    format!(
+                        "declare spec.id: {stands}, or leave it out; or remove this manifest (apply with --prune) and \
+                         declare the object under another name"
+                    ),
                 )
                 .at(self.desired)
                 .pointing("/spec/id"),

@@ -48,6 +48,14 @@ const CASES: &[(&str, &str, &str, &str, &str, &str)] = &[
         "GoogleReconcile",
         "it is \"JWTPopulate\", ",
     ),
+    (
+        "users.yaml",
+        "email: alice@example.com",
+        "id: 5f0c2a51-6a0e-4f53-9f43-8a1f4b1f7a01\n  email: alice@example.com",
+        "immutable-field",
+        "5f0c2a51",
+        "the id of a User cannot change: it is ",
+    ),
 ];
 
 #[test]
