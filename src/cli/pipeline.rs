@@ -192,10 +192,12 @@ pub fn limits(arguments: &GuardArguments, instance: Guards) -> Limits {
 }
 
 impl Run {
-    /// Plans, with what is to be said of keys and record. The objects are used up: a plan says all that is left to do.
+    /// Plans, with what is to be said of keys and record. The objects are used up, for a plan says all that is left to
+    /// do; those with secrets stay, to show where one is declared that cannot be had.
     pub async fn plan(&mut self) -> Result<Plan, Failure> {
         let let_go = self.let_go();
         let objects = std::mem::take(&mut self.objects);
+        self.objects = objects.iter().filter(|object| places::may_send_secrets(object)).cloned().collect();
         let bar = Bar(self.progress.clone());
         let sources = self.sources(&bar);
         let plan = engine::plan::plan(sources, objects, &self.options).await;

@@ -30,6 +30,16 @@ pub fn of_secrets(objects: &[Object], problems: &mut [Problem]) {
     of_fields(problems);
 }
 
+/// Whether a declaration may have a secret to be sent: [`of_secrets`] needs those alone.
+pub fn may_send_secrets(object: &Object) -> bool {
+    match &object.spec {
+        Spec::User(user) => user.password.0.is_some() || user.initial.is_some(),
+        Spec::Entity(entity) => entity.client_secret.0.is_some(),
+        Spec::IdentityProviderLink(link) => link.initial.is_some() || link.pending_link.is_some(),
+        _ => false,
+    }
+}
+
 /// Where a manifest declares the secret of a field of FusionAuth.
 fn declared(spec: &Spec, field: &str) -> Option<&'static str> {
     let pointer = match (spec, field) {

@@ -193,7 +193,7 @@ impl Cluster {
     }
 
     fn wait_until_ready(&self) {
-        self.wait_until("the API server is ready", Duration::from_secs(60), || {
+        self.wait_until("the API server is ready", Duration::from_secs(150), || {
             let ready = self.kubectl_output(&["get", "--raw", "/readyz"]);
             ready.status.success() && ready.stdout == b"ok"
         });

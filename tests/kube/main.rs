@@ -25,7 +25,7 @@ mod steady;
 mod users;
 
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -40,8 +40,19 @@ const THREADS: usize = 5;
 /// A test by its name.
 type Test = (&'static str, fn(&Cluster));
 
+/// Held for writing by tests that hold a lease to its seconds, or that stop servers: nothing else runs then.
+static ALONE: RwLock<()> = RwLock::new(());
+
+fn runs_alone(name: &str) -> bool {
+    name.starts_with("leader::") || name.starts_with("restarts::")
+}
+
 fn trial(name: &str, present: bool, test: fn(&Cluster)) -> Trial {
+    let alone = runs_alone(name);
     Trial::test(name, move || -> Result<(), Failed> {
+        // Of one that failed under the lock, nothing is left in it.
+        let _alone = alone.then(|| ALONE.write().unwrap_or_else(PoisonError::into_inner));
+        let _beside = (!alone).then(|| ALONE.read().unwrap_or_else(PoisonError::into_inner));
         let cluster = CLUSTER.get_or_init(|| Arc::new(Cluster::start())).clone();
         test(&cluster);
         Ok(())

@@ -13,7 +13,7 @@ use crate::harness::Api;
 
 pub const RUNNER_KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef";
 /// The longest that anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A running operator. Dropping it kills it.
 pub struct Operator {

@@ -267,7 +267,8 @@ fn a_journal_holds_what_was_there_and_no_secret() {
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(!text.contains(CANARY) && text.contains("richard@piedpiper.com"), "{text}");
     assert!(!Journal::read(&path, None).unwrap().0.ended, "a crash leaves it so");
-    let done = ChangeOutcome { address: change.address.clone(), status: Status::Done, problem: None, notes: vec![] };
+    let done =
+        ChangeOutcome { address: change.address.clone(), status: Status::Done, problem: None, notes: vec![] };
     journal.end(&Outcome { changes: vec![done], ..Outcome::default() });
     journal.write(&path, None).unwrap();
     let (back, _) = Journal::read(&path, None).unwrap();
