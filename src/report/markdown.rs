@@ -123,7 +123,7 @@ fn change_diff(change: &ChangeView<'_>) -> String {
 }
 
 fn field_diff(diff: &mut String, field: &FieldView<'_>) {
-    let path = super::escape::one_line(&field.path);
+    let path = super::escape::one_line(field.path);
     if let (Side::Value(before), Side::Value(after)) = (&field.before, &field.after)
         && let (Some(before), Some(after), true) =
             (before.as_str(), after.as_str(), is_long(before) || is_long(after))

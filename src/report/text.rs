@@ -165,7 +165,7 @@ fn change_text(out: &mut Out, change: &ChangeView<'_>) {
 }
 
 fn field_text(out: &mut Out, field: &FieldView<'_>) {
-    let path = one_line(&field.path);
+    let path = one_line(field.path);
     let shown = |side: &Side| match side {
         Side::Absent => String::new(),
         Side::Value(value) => inline(value),
