@@ -35,13 +35,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         run.options.adoption = Some(if arguments.overrides { Adoption::Override } else { Adoption::Match });
         run.options.take_from.clone_from(&arguments.from_owner);
         let plan = run.plan().await?;
-        let carry_out = CarryOut {
-            run: &run,
-            format: arguments.run.report.format,
-            change: &arguments.change,
-            rebuild: true,
-            saved: None,
-        };
+        let carry_out =
+            CarryOut { rebuild: true, ..CarryOut::new(&run, arguments.run.report.format, &arguments.change) };
         carry_out.plan(&plan).await
     })
 }

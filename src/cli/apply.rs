@@ -39,7 +39,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
 }
 
 fn carry_out<'a>(arguments: &'a Arguments, run: &'a Run, saved: Option<&'a SavedPlan>) -> CarryOut<'a> {
-    CarryOut { run, format: arguments.run.report.format, change: &arguments.change, rebuild: false, saved }
+    CarryOut { saved, ..CarryOut::new(run, arguments.run.report.format, &arguments.change) }
 }
 
 async fn saved_plan(arguments: &Arguments, path: &Path) -> Result<Exit, Failure> {

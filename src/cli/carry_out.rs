@@ -18,9 +18,9 @@ use crate::report::{ProblemView, View, run_text, text};
 use super::arguments::{ChangeArguments, Format};
 use super::exit::Exit;
 use super::failure::Failure;
+use super::output;
 use super::pipeline::{Bar, Run};
 use super::signals::Signals;
-use super::{output, places};
 
 /// How a plan is carried out.
 pub struct CarryOut<'a> {
@@ -33,7 +33,12 @@ pub struct CarryOut<'a> {
     pub saved: Option<&'a SavedPlan>,
 }
 
-impl CarryOut<'_> {
+impl<'a> CarryOut<'a> {
+    /// A plan of this process, with a record that is sound.
+    pub fn new(run: &'a Run, format: Format, change: &'a ChangeArguments) -> Self {
+        CarryOut { run, format, change, rebuild: false, saved: None }
+    }
+
     /// Shows the plan, asks, applies it and tells what became of it.
     pub async fn plan(&self, plan: &Plan) -> Result<Exit, Failure> {
         let (run, format) = (self.run, self.format);
@@ -43,7 +48,7 @@ impl CarryOut<'_> {
             false => Ok(SecretValues::default()),
         };
         let secrets = loaded.unwrap_or_else(|mut problems| {
-            places::of_secrets(&run.objects, &mut problems);
+            run.secret_places.point(&mut problems);
             view.errors.extend(problems.iter().map(ProblemView::from));
             SecretValues::default()
         });

@@ -25,13 +25,6 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         run.options.prune = true;
         run.options.destroy = true;
         let plan = run.plan().await?;
-        let carry_out = CarryOut {
-            run: &run,
-            format: arguments.run.report.format,
-            change: &arguments.change,
-            rebuild: false,
-            saved: None,
-        };
-        carry_out.plan(&plan).await
+        CarryOut::new(&run, arguments.run.report.format, &arguments.change).plan(&plan).await
     })
 }

@@ -22,12 +22,14 @@ use crate::sandbox;
 use super::arguments::{ConnectArguments, GuardArguments, RunArguments, SelectionArguments};
 use super::connect::{Connected, connect};
 use super::failure::Failure;
+use super::places::{self, SecretPlaces};
 use super::target::choose;
-use super::{load, output, places, target};
+use super::{load, output, target};
 
 /// A run that is ready to plan.
 pub struct Run {
     pub objects: Vec<Object>,
+    pub secret_places: SecretPlaces,
     pub session: Session,
     pub record: Box<dyn Record>,
     pub loaded: Loaded,
@@ -140,6 +142,7 @@ pub async fn connected(arguments: &ConnectArguments, needs: Needs) -> Result<Run
     options.limits.instance = guards;
     Ok(Run {
         options,
+        secret_places: SecretPlaces::of(&objects),
         objects,
         session,
         record,
@@ -192,12 +195,10 @@ pub fn limits(arguments: &GuardArguments, instance: Guards) -> Limits {
 }
 
 impl Run {
-    /// Plans, with what is to be said of keys and record. The objects are used up, for a plan says all that is left to
-    /// do; those with secrets stay, to show where one is declared that cannot be had.
+    /// Plans, with what is to be said of keys and record. The objects are used up: a plan says all that is left to do.
     pub async fn plan(&mut self) -> Result<Plan, Failure> {
         let let_go = self.let_go();
         let objects = std::mem::take(&mut self.objects);
-        self.objects = objects.iter().filter(|object| places::may_send_secrets(object)).cloned().collect();
         let bar = Bar(self.progress.clone());
         let sources = self.sources(&bar);
         let plan = engine::plan::plan(sources, objects, &self.options).await;

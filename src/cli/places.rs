@@ -1,7 +1,9 @@
 //! Where in the manifests a plan's problems lie: at a field and its line, where a problem names one.
 
+use std::collections::HashMap;
+
 use crate::manifest::{Object, fields};
-use crate::model::{Place, Spec};
+use crate::model::{Address, Place, Spec};
 use crate::reconcile::Problem;
 
 /// Problems that name a field of a declaration point at it, instead of at the whole declaration.
@@ -18,44 +20,55 @@ pub fn of_fields(problems: &mut [Problem]) {
     }
 }
 
-/// Secrets that are not there point at where they are declared. Their pointers are those of the request's body.
-pub fn of_secrets(objects: &[Object], problems: &mut [Problem]) {
-    for problem in problems.iter_mut() {
-        let object = objects.iter().find(|object| Some(&object.address) == problem.address.as_ref());
-        let field = problem.pointer.as_deref().and_then(|pointer| pointer.rsplit('/').next());
-        let pointer = object.zip(field).and_then(|(object, field)| declared(&object.spec, field));
-        problem.pointer = pointer.map(str::to_owned);
-        problem.place = object.map(|object| object.place.clone());
+/// Where the secrets of declarations are declared. Kept beside them, for planning uses the declarations up.
+#[derive(Default)]
+pub struct SecretPlaces(HashMap<Address, (Place, Vec<Pointer>)>);
+
+/// A field of the request's body, and where a manifest declares its secret.
+type Pointer = (&'static str, &'static str);
+
+impl SecretPlaces {
+    pub fn of(objects: &[Object]) -> Self {
+        let with_secrets = objects.iter().filter_map(|object| {
+            let pointers = pointers(&object.spec);
+            (!pointers.is_empty()).then(|| (object.address.clone(), (object.place.clone(), pointers)))
+        });
+        SecretPlaces(with_secrets.collect())
     }
-    of_fields(problems);
+
+    /// Secrets that are not there point at where they are declared. Their pointers are those of the request's body.
+    pub fn point(&self, problems: &mut [Problem]) {
+        for problem in problems.iter_mut() {
+            let declared = problem.address.as_ref().and_then(|address| self.0.get(address));
+            let field = problem.pointer.as_deref().and_then(|pointer| pointer.rsplit('/').next());
+            let found = declared.zip(field).and_then(|((_, pointers), field)| {
+                pointers.iter().find(|(name, _)| *name == field).map(|(_, pointer)| (*pointer).to_owned())
+            });
+            problem.pointer = found;
+            problem.place = declared.map(|(place, _)| place.clone());
+        }
+        of_fields(problems);
+    }
 }
 
-/// Whether a declaration may have a secret to be sent: [`of_secrets`] needs those alone.
-pub fn may_send_secrets(object: &Object) -> bool {
-    match &object.spec {
-        Spec::User(user) => user.password.0.is_some() || user.initial.is_some(),
-        Spec::Entity(entity) => entity.client_secret.0.is_some(),
-        Spec::IdentityProviderLink(link) => link.initial.is_some() || link.pending_link.is_some(),
-        _ => false,
-    }
-}
-
-/// Where a manifest declares the secret of a field of FusionAuth.
-fn declared(spec: &Spec, field: &str) -> Option<&'static str> {
-    let pointer = match (spec, field) {
-        (Spec::User(user), "password") if user.password.0.is_some() => "/spec/password",
-        (Spec::User(_), "password") => "/spec/initial/password",
-        (Spec::User(user), "salt") => {
-            let initial = user.initial.as_ref();
-            match initial.and_then(|initial| initial.password.as_ref()) {
+fn pointers(spec: &Spec) -> Vec<Pointer> {
+    match spec {
+        Spec::User(user) if user.password.0.is_some() || user.initial.is_some() => {
+            let initial = user.initial.as_ref().and_then(|initial| initial.password.as_ref());
+            let password =
+                if user.password.0.is_some() { "/spec/password" } else { "/spec/initial/password" };
+            let salt = match initial {
                 Some(password) if password.salt.is_some() => "/spec/initial/password/salt",
                 _ => "/spec/initial/salt",
-            }
+            };
+            vec![("password", password), ("salt", salt)]
         }
-        (Spec::Entity(_), "clientSecret") => "/spec/clientSecret",
-        (Spec::IdentityProviderLink(_), "token") => "/spec/initial/token",
-        (Spec::IdentityProviderLink(_), "pendingIdPLinkId") => "/spec/pendingLink/id",
-        _ => return None,
-    };
-    Some(pointer)
+        Spec::Entity(entity) if entity.client_secret.0.is_some() => {
+            vec![("clientSecret", "/spec/clientSecret")]
+        }
+        Spec::IdentityProviderLink(link) if link.initial.is_some() || link.pending_link.is_some() => {
+            vec![("token", "/spec/initial/token"), ("pendingIdPLinkId", "/spec/pendingLink/id")]
+        }
+        _ => Vec::new(),
+    }
 }

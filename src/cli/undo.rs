@@ -58,14 +58,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         let (journal, authenticity) = read(&path, run.keys.as_deref())?;
         output::tell(&format!("undoing {}\n", path.display()));
         let plan = run.undo(&journal, authenticity).await?;
-        let carry_out = CarryOut {
-            run: &run,
-            format: arguments.report.format,
-            change: &arguments.change,
-            rebuild: false,
-            saved: None,
-        };
-        carry_out.plan(&plan).await
+        CarryOut::new(&run, arguments.report.format, &arguments.change).plan(&plan).await
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{Address, Kind, Owner};
 
 use super::order::order;
-use super::{Action, Change, Key, Plan, Planned, Problem, Reason, SCHEMA_VERSION, Target, Unique, Verdict};
+use super::{Action, Change, Key, Plan, Planned, Problem, Reason, Target, Unique, Verdict};
 
 /// Puts the plan together. A permuted input gives the same plan.
 ///
@@ -20,19 +20,7 @@ pub fn assemble(target: Target, owner: Owner, planned: impl IntoIterator<Item = 
         errors.push(*cycle);
         Vec::new()
     });
-    let mut plan = Plan {
-        schema_version: SCHEMA_VERSION,
-        target,
-        owner,
-        changes: Vec::new(),
-        withheld: Vec::new(),
-        warnings: Vec::new(),
-        errors: Vec::new(),
-        unchanged: 0,
-        suspended: 0,
-        records: Vec::new(),
-        import_batch: None,
-    };
+    let mut plan = Plan::empty(target, owner);
     let mut changes = BTreeMap::new();
     for planned in planned {
         plan.withheld.extend(planned.withheld);

@@ -265,6 +265,23 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// A plan of nothing.
+    pub fn empty(target: Target, owner: Owner) -> Self {
+        Plan {
+            schema_version: SCHEMA_VERSION,
+            target,
+            owner,
+            changes: Vec::new(),
+            withheld: Vec::new(),
+            warnings: Vec::new(),
+            errors: Vec::new(),
+            unchanged: 0,
+            suspended: 0,
+            records: Vec::new(),
+            import_batch: None,
+        }
+    }
+
     /// API calls on objects that applying makes when nothing fails; record, lock and retries come on top.
     pub fn predicted_calls(&self) -> u64 {
         let alone = self.changes.iter().filter(|change| !super::is_batchable(change));

@@ -20,6 +20,32 @@ use fusionkeep::sandbox::{Config, Running, Sandbox};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
+/// An id that a Kickstart file of the tests gives.
+pub fn id(number: u8) -> String {
+    format!("00000000-0000-4000-8000-0000000000{number:02x}")
+}
+
+/// A Kickstart file whose ids are the same in every sandbox: the tenant 1, the applications 2 and 3, the identity
+/// provider 4, and the user 5, who is others'.
+pub fn kickstart(api_key: &str, username: &str) -> Value {
+    let application = |number: u8, name: &str| {
+        json!({"method": "POST", "url": format!("/api/application/{}", id(number)), "body": {"application":
+            {"name": name, "roles": [{"name": "user"}, {"name": "admin"}]}}})
+    };
+    json!({
+        "variables": {"defaultTenantId": id(1)},
+        "apiKeys": [{"key": api_key}],
+        "requests": [
+            application(2, "Hooli Chat"), application(3, "Hooli Mail"),
+            {"method": "POST", "url": format!("/api/identity-provider/{}", id(4)), "body": {"identityProvider":
+                {"name": "Google Work", "type": "OpenIDConnect", "enabled": true,
+                 "oauth2": {"client_id": "x", "issuer": "https://idp.example.com"}}}},
+            {"method": "POST", "url": format!("/api/user/{}", id(5)), "body": {"user":
+                {"username": username, "data": {"others": true}}}},
+        ]
+    })
+}
+
 /// A sandbox and a session with it.
 pub struct World {
     pub running: Running,

@@ -25,7 +25,7 @@ use futures::{FutureExt, StreamExt, stream};
 use secrecy::SecretSlice;
 use serde_json::{Value, json};
 
-use super::harness::{World, connection};
+use super::harness::{World, connection, kickstart};
 use super::owner::OwnerRuns;
 use super::random::{FOREIGN, Names, Random, faults, manifests};
 use super::state::state;
@@ -47,26 +47,10 @@ impl Tenant {
     async fn new(seed: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log.jsonl");
-        let kickstart = folder.path().join("kickstart.json");
-        let id = |number: u8| format!("00000000-0000-4000-8000-0000000000{number:02x}");
-        let application = |number: u8, name: &str| {
-            json!({"method": "POST", "url": format!("/api/application/{}", id(number)), "body": {"application":
-                {"name": name, "roles": [{"name": "user"}, {"name": "admin"}]}}})
-        };
-        let content = json!({
-            "variables": {"defaultTenantId": id(1)},
-            "apiKeys": [{"key": "schedules"}],
-            "requests": [
-                application(2, "Hooli Chat"), application(3, "Hooli Mail"),
-                {"method": "POST", "url": format!("/api/identity-provider/{}", id(4)), "body": {"identityProvider":
-                    {"name": "Google Work", "type": "OpenIDConnect", "enabled": true,
-                     "oauth2": {"client_id": "x", "issuer": "https://idp.example.com"}}}},
-                {"method": "POST", "url": format!("/api/user/{}", id(5)), "body": {"user":
-                    {"username": format!("person-{FOREIGN}"), "data": {"others": true}}}},
-            ]
-        });
-        std::fs::write(&kickstart, content.to_string()).unwrap();
-        let config = Config { log: Some(log.clone()), kickstart: Some(kickstart), seed, ..Config::default() };
+        let path = folder.path().join("kickstart.json");
+        let content = kickstart("schedules", &format!("person-{FOREIGN}"));
+        std::fs::write(&path, content.to_string()).unwrap();
+        let config = Config { log: Some(log.clone()), kickstart: Some(path), seed, ..Config::default() };
         let world = World::with(config).await;
         let keys = Arc::new(RunnerKeys::parse(&SecretSlice::from(vec![b'k'; 32])).unwrap());
         Tenant { world, log, read: std::sync::Mutex::new(0), keys, _folder: folder }

@@ -8,14 +8,11 @@ use fusionkeep::sandbox::Config;
 use serde_json::{Value, json};
 
 use crate::command::fusionkeep;
-use crate::engine::harness::World;
+pub use crate::engine::harness::id;
+use crate::engine::harness::{World, kickstart};
 
 pub const API_KEY: &str = "an-administrator-of-the-tests";
 pub const RUNNER_KEY: &str = "the-runner-key-of-the-tests-is-long-enough";
-
-pub fn id(number: u8) -> String {
-    format!("00000000-0000-4000-8000-0000000000{number:02x}")
-}
 
 pub struct Scene {
     pub world: World,
@@ -32,7 +29,7 @@ impl Scene {
     /// The same on a store, at an address that it may have had before.
     pub async fn over(folder: tempfile::TempDir, store: Option<PathBuf>, listen: SocketAddr) -> Self {
         let kickstart = folder.path().join("kickstart.json");
-        std::fs::write(&kickstart, kickstart_file().to_string()).unwrap();
+        std::fs::write(&kickstart, kickstart("kickstart-of-the-tests", "adopted").to_string()).unwrap();
         let config = Config {
             api_key: Some(API_KEY.to_owned()),
             kickstart: Some(kickstart),
@@ -100,25 +97,6 @@ impl Scene {
     pub async fn later(&self) {
         self.world.request("POST", "/_sandbox/clock", json!({"advanceSeconds": 1000})).await;
     }
-}
-
-fn kickstart_file() -> Value {
-    let application = |number: u8, name: &str| {
-        json!({"method": "POST", "url": format!("/api/application/{}", id(number)), "body": {"application":
-            {"name": name, "roles": [{"name": "user"}, {"name": "admin"}]}}})
-    };
-    json!({
-        "variables": {"defaultTenantId": id(1)},
-        "apiKeys": [{"key": "kickstart-of-the-tests"}],
-        "requests": [
-            application(2, "Hooli Chat"), application(3, "Hooli Mail"),
-            {"method": "POST", "url": format!("/api/identity-provider/{}", id(4)), "body": {"identityProvider":
-                {"name": "Google Work", "type": "OpenIDConnect", "enabled": true,
-                 "oauth2": {"client_id": "x", "issuer": "https://idp.example.com"}}}},
-            {"method": "POST", "url": format!("/api/user/{}", id(5)), "body": {"user":
-                {"username": "adopted", "data": {"others": true}}}},
-        ]
-    })
 }
 
 /// Documents of a stream, one a line: kind, name, spec.

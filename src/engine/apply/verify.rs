@@ -45,8 +45,7 @@ impl Run<'_> {
         let seen = match self.look(&changes).await {
             Ok(seen) => seen,
             Err(error) => {
-                let updates = changes.iter().filter(|(_, change)| change.action == Action::Update);
-                updates.for_each(|(_, change)| self.keep_claims(change));
+                self.keep_claims_of_updates(changes.iter().map(|(_, change)| *change));
                 return self.not_read_again(&error);
             }
         };
@@ -72,8 +71,11 @@ impl Run<'_> {
     /// The run ends before anything was read again: what was removed may have been lost to a concurrent write.
     pub(super) fn leave_unverified(&self, outcomes: &[ChangeOutcome]) {
         let done = self.plan().changes.iter().zip(outcomes).filter(|(_, ended)| ended.status == Status::Done);
-        done.filter(|(change, _)| change.action == Action::Update)
-            .for_each(|(change, _)| self.keep_claims(change));
+        self.keep_claims_of_updates(done.map(|(change, _)| change));
+    }
+
+    fn keep_claims_of_updates<'c>(&self, changes: impl Iterator<Item = &'c Change>) {
+        changes.filter(|change| change.action == Action::Update).for_each(|change| self.keep_claims(change));
     }
 
     /// Whether the tenant has changed e-mails verified first. Where the key may not see that, it may be so.
@@ -86,7 +88,7 @@ impl Run<'_> {
     }
 
     /// What was to be removed may still be there: the record goes on holding it, so that the next run removes it.
-    pub(super) fn keep_claims(&self, change: &Change) {
+    fn keep_claims(&self, change: &Change) {
         let Some(record) = self.apply.record else { return };
         let held = &record.loaded().entries;
         match &change.record {

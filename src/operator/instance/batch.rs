@@ -206,7 +206,7 @@ impl Task {
             addresses.iter().filter(|address| !is_let_go(address)).cloned().collect();
         // With nothing selected everything would be: an empty selection must not reach the engine.
         if targets.is_empty() {
-            return Ok(empty_plan(connected));
+            return Ok(Plan::empty(connected.session.target().clone(), connected.session.owner().clone()));
         }
         let mut objects: BTreeMap<&Address, &Arc<Object>> = BTreeMap::new();
         for wanted in batch.wanted.values().filter(|wanted| addresses.contains(&wanted.object.address)) {
@@ -623,20 +623,4 @@ pub fn not_permitted(error: &fusionauth::Error) -> String {
     let said = error.to_string();
     let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
     format!("{}{hint}", without_answer(&said))
-}
-
-fn empty_plan(connected: &Connected) -> Plan {
-    Plan {
-        schema_version: crate::reconcile::SCHEMA_VERSION,
-        target: connected.session.target().clone(),
-        owner: connected.session.owner().clone(),
-        changes: Vec::new(),
-        withheld: Vec::new(),
-        warnings: Vec::new(),
-        errors: Vec::new(),
-        unchanged: 0,
-        suspended: 0,
-        records: Vec::new(),
-        import_batch: None,
-    }
 }
