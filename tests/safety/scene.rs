@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::command::fusionkeep;
 pub use crate::engine::harness::id;
-use crate::engine::harness::{World, kickstart};
+use crate::engine::harness::{self, World};
 
 pub const API_KEY: &str = "an-administrator-of-the-tests";
 pub const RUNNER_KEY: &str = "the-runner-key-of-the-tests-is-long-enough";
@@ -29,7 +29,8 @@ impl Scene {
     /// The same on a store, at an address that it may have had before.
     pub async fn over(folder: tempfile::TempDir, store: Option<PathBuf>, listen: SocketAddr) -> Self {
         let kickstart = folder.path().join("kickstart.json");
-        std::fs::write(&kickstart, kickstart("kickstart-of-the-tests", "adopted").to_string()).unwrap();
+        std::fs::write(&kickstart, harness::kickstart("kickstart-of-the-tests", "adopted").to_string())
+            .unwrap();
         let config = Config {
             api_key: Some(API_KEY.to_owned()),
             kickstart: Some(kickstart),
