@@ -8,7 +8,7 @@ use crate::engine;
 use crate::engine::apply::{Apply, Recheck, load_secrets};
 use crate::engine::cancel::Cancel;
 use crate::engine::error::{exit_of_outcome, exit_of_plan};
-use crate::engine::journal::Journal;
+use crate::engine::journal;
 use crate::engine::record::{Acquire, HeldRecord, Scopes};
 use crate::engine::saved::SavedPlan;
 use crate::engine::secrets::SecretValues;
@@ -174,10 +174,8 @@ impl<'a> CarryOut<'a> {
         }
         let given = self.change.journal.clone().filter(|path| !path.as_os_str().is_empty());
         Some(given.unwrap_or_else(|| {
-            let session = &self.run.session;
-            let now = jiff::Timestamp::now().as_millisecond();
-            let journal = Journal::new(session.target().clone(), session.owner().clone(), now, Vec::new());
-            self.change.journal_dir.join(journal.file_name())
+            let name = journal::file_name(self.run.session.owner(), jiff::Timestamp::now());
+            self.change.journal_dir.join(name)
         }))
     }
 }

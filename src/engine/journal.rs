@@ -165,6 +165,11 @@ pub struct Journal<'p> {
     pub changes: Vec<JournalChange<'p>>,
 }
 
+/// A file name of a run's own: `OWNER-20260102T030405678Z.journal.json`, in the order of time.
+pub fn file_name(owner: &Owner, started_at: jiff::Timestamp) -> String {
+    format!("{owner}-{}{SUFFIX}", started_at.strftime("%Y%m%dT%H%M%S%3fZ"))
+}
+
 impl<'p> Journal<'p> {
     pub fn new(target: Target, owner: Owner, started_at: i64, changes: Vec<JournalChange<'p>>) -> Self {
         Journal {
@@ -189,13 +194,6 @@ impl<'p> Journal<'p> {
             }
         }
         self.ended = true;
-    }
-
-    /// A file name of its own: `OWNER-20260102T030405Z.journal.json`, in the order of time.
-    pub fn file_name(&self) -> String {
-        let instant = jiff::Timestamp::from_millisecond(self.started_at).unwrap_or_default();
-        let milliseconds = self.started_at.rem_euclid(1000);
-        format!("{}-{}{milliseconds:03}Z{SUFFIX}", self.owner, instant.strftime("%Y%m%dT%H%M%S"))
     }
 
     /// Writes it, sealed: mode 0600, whole or not at all. The folder is made when it is not there.
@@ -418,7 +416,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let owner: Owner = "acme".parse().unwrap();
         assert!(matches!(Journal::latest(folder.path(), &owner), Err(JournalError::None { .. })));
-        let first = journal().file_name();
+        let instant = jiff::Timestamp::from_millisecond(1_770_000_000_123).unwrap();
+        let first = file_name(&owner, instant);
         assert_eq!(first, "acme-20260202T024000123Z.journal.json");
         for name in
             [&*first, "acme-20260202T024000124Z.journal.json", "acme-prod-20270202T024000124Z.journal.json"]

@@ -12,82 +12,73 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::declared::null_as_default;
 use super::{Id, Kind, NonNull, ObjectReference, SecretSource};
 
-/// A FusionAuth to keep. In a cluster it is used by objects of its own namespace only.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(title = "FusionAuthInstance")]
-pub struct FusionAuthInstanceSpec {
-    /// The base URL, http or https, with an optional path.
-    pub url: String,
-    /// Who owns what is kept here: 1 to 63 of a to z, 0 to 9 and "-". Two owners never change one object.
-    pub owner: String,
-    /// The tenant; may be left out when there is only one.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
-    pub tenant_id: NonNull<Id>,
-    /// The source of the API key; in the command the environment has it when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api_key: Option<SecretSource>,
-    /// The source of the runner key, from which fingerprints and signatures are made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub runner_key: Option<SecretSource>,
-    /// Limits before the first write.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Guards>")]
-    pub guards: Guards,
-    /// The operator's: how often all objects are compared, such as `10m`.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
-    pub interval: NonNull<String>,
-    /// The operator's: how often links and grants are compared, such as `6h`.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
-    pub link_interval: NonNull<String>,
-    /// How the server's certificate is judged.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<Tls>,
-    /// The operator's: leave the instance and its objects alone for now.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<bool>")]
-    pub suspend: bool,
+/// The `spec` of an instance: the fields given, then those of both kinds. A macro for the reason of `kind_spec`.
+macro_rules! instance_spec {
+    (
+        $(#[$attribute:meta])*
+        pub struct $name:ident { $($(#[$field_attribute:meta])* pub $field:ident: $type:ty,)* }
+    ) => {
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "camelCase")]
+        $(#[$attribute])*
+        pub struct $name {
+            $($(#[$field_attribute])* pub $field: $type,)*
+            /// The base URL, http or https, with an optional path.
+            pub url: String,
+            /// Who owns what is kept here: 1 to 63 of a to z, 0 to 9 and "-". Two owners never change one object.
+            pub owner: String,
+            /// The tenant; may be left out when there is only one.
+            #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+            pub tenant_id: NonNull<Id>,
+            /// Limits before the first write.
+            #[serde(default, deserialize_with = "null_as_default")]
+            #[schemars(with = "Option<Guards>")]
+            pub guards: Guards,
+            /// The operator's: how often all objects are compared, such as `10m`.
+            #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+            pub interval: NonNull<String>,
+            /// The operator's: how often links and grants are compared, such as `6h`.
+            #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+            pub link_interval: NonNull<String>,
+            /// How the server's certificate is judged.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub tls: Option<Tls>,
+            /// The operator's: leave the instance and its objects alone for now.
+            #[serde(default, deserialize_with = "null_as_default")]
+            #[schemars(with = "Option<bool>")]
+            pub suspend: bool,
+        }
+    };
 }
 
-/// A FusionAuth that an administrator lends to several namespaces.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(title = "ClusterFusionAuthInstance")]
-pub struct ClusterFusionAuthInstanceSpec {
-    /// The base URL, http or https, with an optional path.
-    pub url: String,
-    /// Who owns what is kept here: 1 to 63 of a to z, 0 to 9 and "-". Two owners never change one object.
-    pub owner: String,
-    /// The tenant; may be left out when there is only one.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
-    pub tenant_id: NonNull<Id>,
-    /// The source of the API key: a Secret in the operator's namespace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api_key: Option<SecretSource>,
-    /// The source of the runner key: a Secret in the operator's namespace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub runner_key: Option<SecretSource>,
-    /// Limits before the first write.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Guards>")]
-    pub guards: Guards,
-    /// The operator's: how often all objects are compared, such as `10m`.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
-    pub interval: NonNull<String>,
-    /// The operator's: how often links and grants are compared, such as `6h`.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
-    pub link_interval: NonNull<String>,
-    /// How the server's certificate is judged.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<Tls>,
-    /// The operator's: leave the instance and its objects alone for now.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<bool>")]
-    pub suspend: bool,
-    /// Who may use the instance, and for what. Nobody, when empty.
-    #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Vec<InstanceAllow>>")]
-    pub allow: Vec<InstanceAllow>,
+instance_spec! {
+    /// A FusionAuth to keep. In a cluster it is used by objects of its own namespace only.
+    #[schemars(title = "FusionAuthInstance")]
+    pub struct FusionAuthInstanceSpec {
+        /// The source of the API key; in the command the environment has it when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub api_key: Option<SecretSource>,
+        /// The source of the runner key, from which fingerprints and signatures are made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub runner_key: Option<SecretSource>,
+    }
+}
+
+instance_spec! {
+    /// A FusionAuth that an administrator lends to several namespaces.
+    #[schemars(title = "ClusterFusionAuthInstance")]
+    pub struct ClusterFusionAuthInstanceSpec {
+        /// The source of the API key: a Secret in the operator's namespace.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub api_key: Option<SecretSource>,
+        /// The source of the runner key: a Secret in the operator's namespace.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub runner_key: Option<SecretSource>,
+        /// Who may use the instance, and for what. Nobody, when empty.
+        #[serde(default, deserialize_with = "null_as_default")]
+        #[schemars(with = "Option<Vec<InstanceAllow>>")]
+        pub allow: Vec<InstanceAllow>,
+    }
 }
 
 impl ClusterFusionAuthInstanceSpec {

@@ -38,28 +38,6 @@ pub fn import_group(call: &Call) -> ImportGroup<'_> {
     ImportGroup { scheme: of("encryptionScheme"), factor: of("factor") }
 }
 
-/// One import of all users of several, which share their [`import_group`]. None of none.
-pub fn merge_imports(calls: &[&Call]) -> Option<Call> {
-    let mut merged = (*calls.first()?).clone();
-    let mut users = Vec::with_capacity(calls.len());
-    merged.secrets.clear();
-    for call in calls {
-        let Some(Value::Array(of_call)) = call.body.as_ref().and_then(|body| body.get("users")) else {
-            continue;
-        };
-        let secrets = call.secrets.iter().filter_map(|slot| {
-            let field = slot.pointer.strip_prefix("/users/0/")?;
-            Some(SecretSlot { pointer: format!("/users/{}/{field}", users.len()), ..slot.clone() })
-        });
-        merged.secrets.extend(secrets);
-        users.extend(of_call.iter().cloned());
-    }
-    if let Some(Value::Object(body)) = &mut merged.body {
-        body.insert("users".to_owned(), Value::Array(users));
-    }
-    Some(merged)
-}
-
 /// The imports that a plan's batchable changes come to, in calls.
 pub(super) fn import_calls(plan: &Plan) -> u64 {
     let Some(batch) = plan.import_batch else {

@@ -47,7 +47,7 @@ pub use entry::{Claim, Entry, FieldSet, RecordUpdate, SecretComparison, SecretFi
 pub use facts::{Facts, Limits, Needs};
 pub use fingerprint::{digest, stale, unmet};
 pub use guard::{deletions, guard};
-pub use import::{ImportGroup, bulk_create, import_group, is_batchable, merge_imports};
+pub use import::{ImportGroup, bulk_create, import_group, is_batchable};
 
 pub use live::Live;
 pub use object::{claimed_when_found, plan_object};

@@ -1,12 +1,10 @@
 //! Whole plans: order, unique values, risks, guards, bulk creation.
 
-use std::collections::BTreeSet;
-
 use fusionkeep::model::{Deletion, Guards, Kind, NonNull, NumberOrPercent};
 use fusionkeep::reconcile::{
     Action, Desired, FUSIONAUTH_APPLICATION, Facts, KeyReference, Limits, ObjectRef, Plan, PlanContext,
-    Purpose, Reason, RecipientReference, Risk, assess, bulk_create, deletions, guard, is_batchable,
-    merge_imports, needs,
+    Reason, RecipientReference, Risk, assess, bulk_create, deletions, guard, import_group, is_batchable,
+    needs,
 };
 use serde_json::{Value, json};
 
@@ -338,18 +336,10 @@ fn new_users_go_in_batches() {
     assert_eq!(imports.len(), 6, "who gets a message is created alone");
     // Five of one group in two calls, one of another, one create.
     assert_eq!(planned.predicted_calls(), 4);
-    let same: Vec<_> = imports
-        .iter()
-        .flat_map(|change| &change.calls)
-        .filter(|call| call.body.as_ref().unwrap().get("encryptionScheme").is_none())
-        .collect();
-    let merged = merge_imports(&same).unwrap();
-    assert_eq!(merged.purpose, Purpose::Import);
-    let users = merged.body.as_ref().unwrap()["users"].as_array().unwrap();
-    assert_eq!(users.len(), 5);
-    let ids: BTreeSet<&str> = users.iter().map(|user| user["id"].as_str().unwrap()).collect();
-    assert_eq!(ids.len(), 5);
-    assert_eq!(users[0]["registrations"].as_array().unwrap().len(), 2);
+    let groups = imports.iter().flat_map(|change| &change.calls).map(import_group).collect::<Vec<_>>();
+    assert_eq!(groups.iter().filter(|group| **group == groups[0]).count(), 5);
+    let registrations = &imports[0].calls[0].body.as_ref().unwrap()["users"][0]["registrations"];
+    assert_eq!(registrations.as_array().unwrap().len(), 2);
 
     let (mut server, mut record) = (Server::default(), Record::new());
     apply(&mut server, &mut record, &planned);

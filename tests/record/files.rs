@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use fusionkeep::engine::journal::{BeforeImage, Journal, JournalChange, JournalError};
+use fusionkeep::engine::journal::{BeforeImage, Journal, JournalChange, JournalError, file_name};
 use fusionkeep::engine::keys::RunnerKeys;
 use fusionkeep::engine::record::{Acquire, FileRecord, Record as _, RecordContext, RecordError, Trust};
 use fusionkeep::engine::saved::{self, Authenticity, SavedPlanError};
@@ -261,7 +261,11 @@ fn a_journal_holds_what_was_there_and_no_secret() {
         status: Status::NotStarted,
     }];
     let mut journal = Journal::new(plan().target, "acme".parse().unwrap(), 1_800_000_000_123, changes);
-    let path = folder.path().join("journals").join(journal.file_name());
+    let file = |owner: &str, started_at| {
+        let started_at = jiff::Timestamp::from_millisecond(started_at).unwrap();
+        folder.path().join("journals").join(file_name(&owner.parse().unwrap(), started_at))
+    };
+    let path = file("acme", 1_800_000_000_123);
     journal.write(&path, None).unwrap();
     assert_eq!(mode(&path), 0o600);
     let text = std::fs::read_to_string(&path).unwrap();
@@ -275,13 +279,17 @@ fn a_journal_holds_what_was_there_and_no_secret() {
     assert_eq!(back, journal);
     assert!(back.ended && back.changes[0].status == Status::Done);
 
-    let folder = path.parent().unwrap();
+    let journals = path.parent().unwrap();
     let (acme, acme_prod) = ("acme".parse().unwrap(), "acme-prod".parse().unwrap());
-    assert_eq!(Journal::latest(folder, &acme).unwrap(), path);
-    assert!(matches!(Journal::latest(folder, &acme_prod), Err(JournalError::None { .. })));
+    assert_eq!(Journal::latest(journals, &acme).unwrap(), path);
+    assert!(matches!(Journal::latest(journals, &acme_prod), Err(JournalError::None { .. })));
     let later = Journal::new(plan().target, acme_prod, 1_800_000_001_000, vec![]);
-    later.write(&folder.join(later.file_name()), None).unwrap();
-    assert_eq!(Journal::latest(folder, &acme).unwrap(), path, "an owner whose name begins alike is another");
+    later.write(&file("acme-prod", 1_800_000_001_000), None).unwrap();
+    assert_eq!(
+        Journal::latest(journals, &acme).unwrap(),
+        path,
+        "an owner whose name begins alike is another"
+    );
     std::fs::write(&path, &text.as_bytes()[..40]).unwrap();
     assert!(matches!(Journal::read(&path, None), Err(JournalError::CutOff { .. })));
     std::fs::write(&path, text.replace("\"version\":1", "\"version\":9")).unwrap();
