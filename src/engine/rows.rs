@@ -13,7 +13,7 @@ use crate::reconcile::{Key, Live, Recipient};
 
 /// A row that lacks what every object of its kind has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a {kind} of the answer has no {field}")]
+#[error("{} {kind} of the answer has no {field}", .kind.article())]
 pub struct IncompleteRow {
     pub kind: Kind,
     pub field: &'static str,

@@ -60,6 +60,11 @@ impl Kind {
         }
     }
 
+    /// "a" or "an", as it stands before the kind's name in a message.
+    pub fn article(self) -> &'static str {
+        if self.as_str().starts_with(['E', 'I']) { "an" } else { "a" }
+    }
+
     /// Whether the kind stands for an object in FusionAuth; instances and approvals do not.
     pub fn is_object(self) -> bool {
         Kind::OBJECTS.contains(&self)

@@ -271,12 +271,12 @@ impl<'a> Planning<'a> {
         };
         let differs = declared.zip(stands.and_then(Key::id)).filter(|(declared, stands)| declared != stands);
         if let Some((declared, stands)) = differs {
-            let kind = self.kind();
+            let (kind, article) = (self.kind(), self.kind().article());
             self.planned.errors.push(
                 Problem::error(
                     "immutable-field",
                     format!(
-                        "the id of a {kind} cannot change: it is {stands}, the manifest asks for {declared}"
+                        "the id of {article} {kind} cannot change: it is {stands}, the manifest asks for {declared}"
                     ),
                     format!(
                         "declare spec.id: {stands}, or leave it out; or remove this manifest (apply with --prune) and \
@@ -291,11 +291,11 @@ impl<'a> Planning<'a> {
     }
 
     fn judge_immutable(&mut self, live: &Live, difference: &Difference) {
-        let kind = self.kind();
+        let (kind, article) = (self.kind(), self.kind().article());
         for field in &difference.immutable {
             let (path, from, to) = (&field.path, plain(&field.live), plain(&field.declared));
             let message = format!(
-                "{path} of a {kind} cannot change in FusionAuth: it is {from}, the manifest asks for {to}"
+                "{path} of {article} {kind} cannot change in FusionAuth: it is {from}, the manifest asks for {to}"
             );
             let hint = format!(
                 "declare {from} again; or remove this manifest (apply with --prune) and declare the object under another name"
