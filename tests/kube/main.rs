@@ -20,6 +20,7 @@ mod ownership;
 mod restarts;
 mod rights;
 mod safety;
+mod scale;
 mod scene;
 mod steady;
 mod users;
@@ -82,7 +83,11 @@ fn main() -> ExitCode {
         rights::TESTS,
         restarts::TESTS,
     ];
-    let trials = tests.concat().into_iter().map(|(name, test)| trial(name, present, test)).collect();
+    let mut tests = tests.concat();
+    if scale::users().is_some() {
+        tests.push(("scale::measure", scale::measure));
+    }
+    let trials = tests.into_iter().map(|(name, test)| trial(name, present, test)).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     if let Some(cluster) = CLUSTER.get() {
         cluster.stop();
