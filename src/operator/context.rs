@@ -1,6 +1,6 @@
 //! What every reconcile shares: what was seen of the cluster, who waits for what, the instances at work.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -125,6 +125,8 @@ struct Entry {
 /// The instances at work.
 pub struct Instances {
     entries: Mutex<HashMap<InstanceKey, Entry>>,
+    /// Those that were reconciled at least once, whatever came of it.
+    had_a_turn: Mutex<HashSet<InstanceKey>>,
     environment: Environment,
     wakes: Wakes,
     cancel: Cancel,
@@ -135,6 +137,7 @@ impl Instances {
     pub fn new(environment: Environment, wakes: Wakes) -> Self {
         Instances {
             entries: Mutex::default(),
+            had_a_turn: Mutex::default(),
             environment,
             wakes,
             cancel: Cancel::default(),
@@ -152,6 +155,25 @@ impl Instances {
         let entry = entries.get_mut(key)?;
         entry.users.insert(address.clone());
         Some(entry.handle.clone())
+    }
+
+    /// The way to an instance.
+    pub fn handle(&self, key: &InstanceKey) -> Option<Handle> {
+        self.locked().get(key).map(|entry| entry.handle.clone())
+    }
+
+    /// Whether the instance was reconciled already, whatever came of it.
+    pub fn has_had_a_turn(&self, key: &InstanceKey) -> bool {
+        self.turns().contains(key)
+    }
+
+    /// The instance was reconciled; whether for the first time.
+    pub fn had_a_turn(&self, key: &InstanceKey) -> bool {
+        self.turns().insert(key.clone())
+    }
+
+    fn turns(&self) -> MutexGuard<'_, HashSet<InstanceKey>> {
+        self.had_a_turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many objects use it, as far as is known.
@@ -198,6 +220,7 @@ impl Instances {
     /// The instance is gone: its task ends.
     pub fn remove(&self, key: &InstanceKey) {
         self.locked().remove(key);
+        self.turns().remove(key);
     }
 
     /// How many can be used, and how many cannot.

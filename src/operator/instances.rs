@@ -28,7 +28,11 @@ pub async fn reconcile(
     let began = Instant::now();
     context.wait_until_seen().await;
     let turn = Turn { kind, key: instance_key(kind, &resource), resource: &resource, context: &context };
-    let ended = turn.run().await;
+    // Boxed, as objects' turns are: a controller reserves the room of its largest reconcile for each.
+    let ended = Box::pin(turn.run()).await;
+    if context.instances.had_a_turn(&turn.key) {
+        context.wakes.instance(&turn.key);
+    }
     let (up, down) = context.instances.count();
     context.metrics.instances(up, down);
     let word = if ended.is_ok() { "Reconciled" } else { "Error" };

@@ -15,7 +15,7 @@ use crate::model::{Address, Deletion, InstanceKind, InstanceReference, Kind, Pol
 use super::allow;
 use super::conditions::{Verdict, conditions, drift, remember, was_ready};
 use super::context::Context;
-use super::instance::{Answer, Handle, InstanceKey, Item, Wanted, Work};
+use super::instance::{Answer, Handle, InstanceKey, Item, Permit, Wanted, Work};
 use super::resource::{MOVED_FROM, RECONCILE, Resource};
 use super::secrets::config_map_text;
 use super::status::{ObjectStatus, PlannedChange};
@@ -46,8 +46,7 @@ pub async fn reconcile(
     context.wait_until_seen().await;
     let address = resource.address(kind);
     context.metrics.queued(kind);
-    let turn = Turn { kind, address: &address, resource: &resource, context: &context };
-    let ended = turn.run().await;
+    let ended = one_turn(kind, &address, resource, &context).await;
     context.metrics.unqueued(kind);
     let word = match &ended {
         Ok((word, _)) => word,
@@ -55,6 +54,28 @@ pub async fn reconcile(
     };
     context.metrics.reconciled(kind, word, began.elapsed());
     ended.map(|(_, action)| action)
+}
+
+/// One turn, begun when the instance lets the object in: until then next to nothing is held for it.
+async fn one_turn(
+    kind: Kind,
+    address: &Address,
+    mut resource: Arc<Resource>,
+    context: &Arc<Context>,
+) -> Ended {
+    let handle = uses(&resource, kind).and_then(|instance| context.instances.handle(&instance));
+    let mut permit = None;
+    if let Some(handle) = handle {
+        drop(resource);
+        permit = Some(handle.enter(kind).await);
+        // It may have changed, or ended, while it waited.
+        let Some(newest) = context.stores.get(address) else {
+            return Ok(("Superseded", Action::await_change()));
+        };
+        resource = newest;
+    }
+    // Boxed, so that an object that waits does not hold the room for all that follows.
+    Box::pin(async move { Turn { kind, address, resource: &resource, context }.run(permit).await }).await
 }
 
 /// An error of the API server: tried again by itself, with patience.
@@ -77,21 +98,21 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    async fn run(&self) -> Ended {
+    async fn run(&self, permit: Option<Permit>) -> Ended {
         let object = match self.typed() {
             Ok(object) => object,
             Err(message) => return self.invalid(message).await,
         };
         let instance = self.instance_of(&object);
         if self.resource.is_deleted() {
-            return self.delete(&object, &instance).await;
+            return self.delete(&object, &instance, permit).await;
         }
         // An object that is suspended is left as it is, its status too.
         if object.spec.suspend() {
             self.context.forget(self.address);
             return Ok(("Suspended", Action::await_change()));
         }
-        self.keep(object, &instance).await
+        self.keep(object, &instance, permit).await
     }
 
     /// The object as the engine knows it.
@@ -146,8 +167,16 @@ impl Turn<'_> {
         Ok(("Refused", Action::await_change()))
     }
 
+    /// The permit, for an instance that was not there yet when the turn began.
+    async fn permitted(&self, permit: Option<Permit>, handle: &Handle) -> Permit {
+        match permit {
+            Some(permit) => permit,
+            None => handle.enter(self.kind).await,
+        }
+    }
+
     /// Reconciles an object that is to be.
-    async fn keep(&self, mut object: Object, instance: &InstanceKey) -> Ended {
+    async fn keep(&self, mut object: Object, instance: &InstanceKey, permit: Option<Permit>) -> Ended {
         self.context.wakes.wait(On::Instance(instance.clone()), self.address);
         if let Err(message) = self.may_use(&object, instance) {
             self.tell(&Verdict::stalled("NotAllowed", message.clone()), Told::new("Refused", message))
@@ -155,16 +184,9 @@ impl Turn<'_> {
             return Ok(("Refused", Action::await_change()));
         }
         let Some(handle) = self.context.instances.used_by(instance, self.address) else {
-            // At a start objects can come before their instance: what was as declared is so until the contrary is seen.
-            let is_there = self.context.stores.get(&instance.address()).is_some();
-            // It may be one of the cluster, of which nobody here has made use.
-            self.context.wakes.told(instance);
-            if !is_there || !was_ready(&self.status(), self.resource.generation()) {
-                let verdict = Verdict::reconciling("DependencyNotReady", format!("waits for {instance}"));
-                self.tell(&verdict, Told::nothing()).await?;
-            }
-            return Ok(("DependencyNotReady", Action::await_change()));
+            return self.without_instance(instance).await;
         };
+        let mut permit = self.permitted(permit, &handle).await;
         if let Err(message) = self.fill_body(&mut object).await {
             self.tell(&Verdict::reconciling("DependencyNotReady", message), Told::nothing()).await?;
             return Ok(("DependencyNotReady", Action::requeue(self.context.backoff.next(self.address))));
@@ -182,8 +204,22 @@ impl Turn<'_> {
             object: Arc::new(object),
         };
         let item = Item { address: self.address.clone(), work: Work::Apply(Box::new(wanted)) };
-        let answer = handle.ask(item).await;
+        let answer = handle.ask(item, &mut permit).await;
         self.answered(answer, &handle).await
+    }
+
+    async fn without_instance(&self, instance: &InstanceKey) -> Ended {
+        // It may be one of the cluster, of which nobody here has made use.
+        self.context.wakes.told(instance);
+        let is_there = self.context.stores.get(&instance.address()).is_some();
+        // At a start objects can come before their instance, whose first turn wakes them. What was as declared is so
+        // until the contrary is seen.
+        let was_ready = was_ready(&self.status(), self.resource.generation());
+        if !is_there || (self.context.instances.has_had_a_turn(instance) && !was_ready) {
+            let verdict = Verdict::reconciling("DependencyNotReady", format!("waits for {instance}"));
+            self.tell(&verdict, Told::nothing()).await?;
+        }
+        Ok(("DependencyNotReady", Action::await_change()))
     }
 
     /// Whether the object may use the instance, and names nothing outside its own namespace.
@@ -380,7 +416,7 @@ impl Turn<'_> {
     }
 
     /// Ends an object by its deletion policy.
-    async fn delete(&self, object: &Object, instance: &InstanceKey) -> Ended {
+    async fn delete(&self, object: &Object, instance: &InstanceKey, permit: Option<Permit>) -> Ended {
         if !self.resource.has_finalizer() {
             self.gone();
             return Ok(("Deleted", Action::await_change()));
@@ -400,7 +436,9 @@ impl Turn<'_> {
         }
         let policy: Policy = object.spec.policy().clone();
         let orphan = policy.deletion(self.kind) == Deletion::Orphan;
-        let answer = handle.ask(Item { address: self.address.clone(), work: Work::Delete { policy } }).await;
+        let item = Item { address: self.address.clone(), work: Work::Delete { policy } };
+        let mut permit = self.permitted(permit, &handle).await;
+        let answer = handle.ask(item, &mut permit).await;
         match answer {
             Answer::Gone { changed } => {
                 if changed {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::stream::{BoxStream, StreamExt, select_all};
 use k8s_openapi::api::coordination::v1::Lease as LeaseObject;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use kube::client::ClientBuilder;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Config as ControllerConfig;
 use kube::runtime::reflector::ObjectRef;
@@ -20,6 +21,7 @@ use kube::{Api, Client, Config};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
+use tower::limit::ConcurrencyLimitLayer;
 
 use crate::model::{Address, Kind, PlanApprovalSpec};
 
@@ -74,6 +76,9 @@ impl From<kube::Error> for OperatorError {
     }
 }
 
+/// Requests to the API server under way at once, each on a connection of its own. A watch counts until it has begun.
+const AT_ONCE: usize = 32;
+
 /// Runs the operator until the process is asked to end.
 ///
 /// # Errors
@@ -82,7 +87,9 @@ pub async fn run(settings: Settings) -> Result<(), OperatorError> {
     let mut ended = ended().map_err(OperatorError::Signals)?;
     let config = Config::infer().await.map_err(Box::new)?;
     let cluster_api = Arc::new(addresses_of(&config).await);
-    let client = Client::try_from(config)?;
+    let client = Client::try_from(config.clone())?;
+    // The lease has a client of its own: its renewals wait behind nobody's writes.
+    let bounded = ClientBuilder::try_from(config)?.with_layer(&ConcurrencyLimitLayer::new(AT_ONCE)).build();
     let metrics = Metrics::default();
     let readiness = Readiness::default();
     let address = settings.metrics_address;
@@ -115,7 +122,7 @@ pub async fn run(settings: Settings) -> Result<(), OperatorError> {
     metrics.leads(true);
     let environment = Environment {
         rules: AddressRules { allowed: settings.allowed_urls.clone(), cluster_api },
-        secrets: ClusterSecrets::new(client.clone(), !settings.secrets_without_label),
+        secrets: ClusterSecrets::new(bounded.clone(), !settings.secrets_without_label),
         leadership,
         write_deadline,
         cluster,
@@ -124,7 +131,7 @@ pub async fn run(settings: Settings) -> Result<(), OperatorError> {
         namespace: settings.namespace.clone(),
         metrics: metrics.clone(),
     };
-    let (context, mut controllers) = start(&settings, client, environment, metrics.clone());
+    let (context, mut controllers) = start(&settings, bounded, environment, metrics.clone());
     let result = tokio::select! {
         () = &mut ended => Ok(()),
         () = keep(lease.as_mut()) => Err(OperatorError::LeaseLost),

@@ -102,7 +102,8 @@ impl Task {
             return;
         }
         let signed = self.connected.as_ref().is_some_and(|connected| connected.runner_keys.is_some());
-        let entries = self.ledger.as_ref().map(|ledger| ledger.loaded().entries.clone()).unwrap_or_default();
+        let none = Entries::default();
+        let entries = self.ledger.as_ref().map_or(&none, |ledger| &ledger.loaded().entries);
         let mut asked = Vec::new();
         for (address, policy) in batch.deleted.clone() {
             let recorded = entries.by_address(&address).is_some();

@@ -1,6 +1,7 @@
 //! One task per instance: everything that is read from or written to one FusionAuth goes through it. What arrives while a
 //! read is under way is gathered, and read and planned together; one slow or dead instance keeps nobody else waiting.
 
+mod admission;
 mod answer;
 mod batch;
 mod connect;
@@ -20,6 +21,9 @@ use crate::model::{Address, FusionAuthInstanceSpec, InstanceKind, Kind, Policy};
 
 use super::conditions::Verdict;
 
+use admission::Admission;
+
+pub use admission::Permit;
 pub use answer::Answer;
 pub use connect::Environment;
 pub use task::spawn;
@@ -152,18 +156,26 @@ pub enum Request {
 /// The way to an instance's task.
 #[derive(Clone, Debug)]
 pub struct Handle {
+    admission: Admission,
     requests: mpsc::UnboundedSender<Request>,
     declared: watch::Sender<Declared>,
     state: watch::Receiver<State>,
 }
 
 impl Handle {
+    /// Waits for a turn, which all that is done about an object needs.
+    pub async fn enter(&self, kind: Kind) -> Permit {
+        self.admission.enter(kind).await
+    }
+
     /// Asks and waits for the answer.
-    pub async fn ask(&self, item: Item) -> Answer {
+    pub async fn ask(&self, item: Item, permit: &mut Permit) -> Answer {
         let (sender, receiver) = oneshot::channel();
         let ended =
             || Answer::Unavailable { reason: "InstanceStopped", message: "the instance is stopping".into() };
-        if self.requests.send(Request::Item(item, sender)).is_err() {
+        let sent = self.requests.send(Request::Item(item, sender));
+        permit.has_asked();
+        if sent.is_err() {
             return ended();
         }
         receiver.await.unwrap_or_else(|_| ended())

@@ -16,6 +16,7 @@ use crate::model::{Address, FusionAuthInstanceSpec, Kind};
 use super::super::conditions::Verdict;
 use super::super::resource::{ALLOW_DELETES, TAKE_OVER};
 use super::super::wake::Wakes;
+use super::admission::Admission;
 use super::answer::without_answer;
 use super::connect::{Connected, Environment, NotConnected, not_connected};
 use super::deletions::Deletions;
@@ -23,12 +24,17 @@ use super::ledger::Ledger;
 use super::{Answer, Declared, Handle, InstanceKey, Item, Request, State, Work};
 
 /// How many objects are planned together: bounds memory, and how long one run keeps others waiting.
-pub const BATCH: usize = 1000;
+const BATCH: usize = 1000;
+/// How many objects have a turn at once: while a batch is at work the next one gathers.
+const TURNS: usize = 2 * BATCH;
 /// When several requests come at once, more are on their way.
-const GATHER: Duration = Duration::from_millis(25);
+const SILENCE: Duration = Duration::from_millis(25);
 /// At a start everything comes, however slowly it is listed: for so long a wave ends with a longer silence.
 const START: Duration = Duration::from_secs(5);
-const GATHER_AT_START: Duration = Duration::from_millis(400);
+const SILENCE_AT_START: Duration = Duration::from_millis(400);
+/// Objects that have a turn and are about to ask are waited for this long at most: the API server may be slow to take their
+/// finalizers.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Between attempts to connect.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
@@ -56,6 +62,7 @@ pub struct Task {
     failures: u32,
     started: Instant,
     retry_at: Instant,
+    admission: Admission,
     state: watch::Sender<State>,
 }
 
@@ -72,6 +79,7 @@ pub fn spawn(
     let (sender, declarations) = watch::channel(declared.clone());
     let (state_sender, state) =
         watch::channel(State::unknown(Verdict::reconciling(super::CONNECTING, "connecting to FusionAuth")));
+    let admission = Admission::new(TURNS);
     let span = tracing::info_span!(parent: None, "instance", instance = %key);
     let task = Task {
         key,
@@ -89,10 +97,11 @@ pub fn spawn(
         failures: 0,
         started: Instant::now(),
         retry_at: Instant::now(),
+        admission: admission.clone(),
         state: state_sender,
     };
     tasks.spawn(task.run(receiver, declarations).instrument(span));
-    Handle { requests, declared: sender, state }
+    Handle { admission, requests, declared: sender, state }
 }
 
 impl Task {
@@ -155,8 +164,11 @@ impl Task {
         }
     }
 
-    /// One request is served at once; where several wait, or at a start, the rest of the wave is waited for.
+    /// One request is served at once. Where others are about to ask, where several came, or at a start, the rest of the
+    /// wave is waited for: each batch writes the record, whatever its size.
     async fn gather(&mut self, requests: &mut mpsc::UnboundedReceiver<Request>, turns: &mut Vec<Turn>) {
+        let mut coming = self.admission.coming();
+        let latest = tokio::time::Instant::now() + PATIENCE.max(START.saturating_sub(self.started.elapsed()));
         loop {
             while turns.len() < BATCH {
                 match requests.try_recv() {
@@ -165,13 +177,20 @@ impl Task {
                 }
             }
             let first = self.started.elapsed() < START;
-            if (turns.len() < 2 && !first) || turns.len() >= BATCH {
+            let others_come = *coming.borrow_and_update() > 0;
+            if turns.len() >= BATCH || (turns.len() < 2 && !first && !others_come) {
                 return;
             }
-            let silence = if first { GATHER_AT_START } else { GATHER };
-            match tokio::time::timeout(silence, requests.recv()).await {
-                Ok(Some(request)) => self.take(request, turns),
-                Ok(None) | Err(_) => return,
+            let silence = if first { SILENCE_AT_START } else { SILENCE };
+            let until = if others_come { latest } else { latest.min(tokio::time::Instant::now() + silence) };
+            tokio::select! {
+                request = requests.recv() => match request {
+                    Some(request) => self.take(request, turns),
+                    None => return,
+                },
+                // Whoever was about to ask may have found that there is nothing to ask.
+                _ = coming.wait_for(|coming| *coming == 0), if others_come => {}
+                () = tokio::time::sleep_until(until) => return,
             }
         }
     }
