@@ -17,6 +17,7 @@ mod kinds;
 mod leader;
 mod lives;
 mod ownership;
+mod readme;
 mod restarts;
 mod rights;
 mod safety;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
         chart::TESTS,
         rights::TESTS,
         restarts::TESTS,
+        readme::TESTS,
     ];
     let mut tests = tests.concat();
     if scale::users().is_some() {

@@ -22,6 +22,11 @@ pub struct Operator {
 }
 
 impl Operator {
+    /// A process that was started, and where it logs.
+    pub fn of(child: Child, log: PathBuf) -> Self {
+        Operator { child, log }
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

@@ -80,6 +80,17 @@ fn many_objects_are_read_together(cluster: &Cluster) {
         scene.kubectl(&["get", "users.fusionkeep.dev", "-o", path]).matches("True").count()
     };
     cluster.wait_until("all are ready", Duration::from_secs(180), || ready() == USERS);
+    // What is not there yet is not asked for one by one, and everything is written once.
+    let requests = scene.requests();
+    let of_one = |method: &str| {
+        let prefix = format!("{method} /api/user/");
+        requests
+            .iter()
+            .filter(|request| request.starts_with(&prefix) && !request.ends_with("/search"))
+            .count()
+    };
+    assert_eq!((of_one("GET"), of_one("POST")), (0, USERS));
+    assert!(requests.len() < USERS + USERS / 5, "{} requests", requests.len());
     operator.signal("TERM");
     assert!(operator.wait().success());
     scene.forget_requests();

@@ -13,6 +13,7 @@ pub const TESTS: &[Test] = &[
     ("users::adoption_goes_by_its_policy", adoption_goes_by_its_policy),
     ("users::each_deletion_policy_does_as_it_says", each_deletion_policy_does_as_it_says),
     ("users::a_rotated_secret_is_sent_once", a_rotated_secret_is_sent_once),
+    ("users::a_rotated_client_secret_is_sent_once", a_rotated_client_secret_is_sent_once),
 ];
 
 const USER: &str = "user.fusionkeep.dev/richard";
@@ -199,4 +200,31 @@ fn a_rotated_secret_is_sent_once(cluster: &Cluster) {
     assert!(!everything.contains("canary-"), "{everything}");
     let metrics = scene.metrics(&operator);
     assert!(!metrics.contains("canary-") && metrics.contains("fusionkeep_leader 1"), "{metrics}");
+}
+
+fn a_rotated_client_secret_is_sent_once(cluster: &Cluster) {
+    let (scene, operator) = Scene::at_work(cluster, "client-secret");
+    scene.secret("raviga", &[("client", "canary-first-client-secret")]);
+    scene.apply("EntityType", "company", "{name: Company}");
+    scene.apply(
+        "Entity",
+        "raviga",
+        "{name: Raviga, type: {name: company}, clientSecret: {secretKeyRef: {name: raviga, key: client}}}",
+    );
+    scene.wait_ready("entity/raviga");
+    let path = format!("/api/entity/{}", scene.id("entity/raviga"));
+    let live = || scene.api.get(&path).ok()["entity"]["clientSecret"].clone();
+    assert_eq!(live(), "canary-first-client-secret");
+    scene.forget_requests();
+    scene.secret("raviga", &[("client", "canary-second-client-secret")]);
+    scene.until("the new client secret stands", || live() == "canary-second-client-secret");
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    let writes: Vec<String> =
+        scene.requests().into_iter().filter(|request| request.ends_with(&path)).collect();
+    let writes = writes.iter().filter(|request| !request.starts_with("GET")).count();
+    assert_eq!(writes, 1, "an unchanged secret is never sent again: {:?}", scene.requests());
+    let outcomes = scene.get("entity/raviga")["status"]["outcomes"].clone();
+    assert_eq!(outcomes[0]["outcome"], "Updated", "a rotation is nobody else's doing: {outcomes}");
+    let everything = [scene.get("entity/raviga").to_string(), scene.events(), operator.log()].concat();
+    assert!(!everything.contains("canary-"), "{everything}");
 }
