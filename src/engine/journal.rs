@@ -32,6 +32,8 @@ const SUFFIX: &str = ".journal.json";
 /// How the last field begins. What stands before it is what is sealed, byte by byte.
 const SEAL_BEGIN: &str = ",\"seal\":\"";
 const CHECKSUM: &str = "sha256.";
+/// Bytes of JSON that are written and sealed together.
+const BUFFER: usize = 64 * 1024;
 
 /// Why a journal cannot be written, read or used. No message quotes what stands in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -205,14 +207,18 @@ impl<'p> Journal<'p> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
         }
-        private_file::write_with(path, |file| self.write_to(BufWriter::new(file), keys))
+        private_file::write_with(path, |file| self.write_to(file, keys))
             .map_err(|error| failed(error.to_string()))
     }
 
     /// The journal's JSON, its seal as the last field. Nothing of it is held as a whole.
     fn write_to(&self, file: impl Write, keys: Option<&RunnerKeys>) -> io::Result<()> {
         let mut sealed = Sealing { file, seal: Sealer::new(keys), last: None };
-        serde_json::to_writer(&mut sealed, self)?;
+        // JSON comes in pieces of a few bytes; the file and the seal get large ones.
+        let mut buffered = BufWriter::with_capacity(BUFFER, &mut sealed);
+        serde_json::to_writer(&mut buffered, self)?;
+        buffered.flush()?;
+        drop(buffered);
         let Sealing { mut file, seal, .. } = sealed;
         writeln!(file, "{SEAL_BEGIN}{}\"}}", seal.end())?;
         file.flush()

@@ -185,12 +185,12 @@ impl Client {
         self.shared.stop.send_replace(true);
     }
 
-    /// Sends a call and returns the answer's JSON; `None` for an empty answer.
+    /// Sends a call and returns the answer, whose shape is the one that is due.
     ///
     /// # Errors
     /// Whatever is left after the repetitions that the call allows.
-    pub async fn execute(&self, call: &Call) -> Result<Option<Value>, Error> {
-        self.run(call, |response| response.value(call.answer)).await
+    pub async fn execute(&self, call: &Call) -> Result<Response, Error> {
+        self.run(call, |response| response.judge(call.answer).map(|()| response.clone())).await
     }
 
     /// Sends a call and returns the answer as it is.

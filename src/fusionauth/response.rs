@@ -1,9 +1,13 @@
 //! A successful answer, and the shapes that can be read from it.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use reqwest::Method;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::Object;
 use super::call::{Answer, Call};
@@ -62,20 +66,27 @@ impl Response {
         }
     }
 
-    /// The body as JSON, `None` when it is empty; checked against what the call is answered with.
-    pub(super) fn value(&self, answer: Answer) -> Result<Option<Value>, Error> {
-        if self.body.is_empty() && answer == Answer::EmptyOrJson {
-            return Ok(None);
-        }
-        let value: Value = self.parse()?;
+    /// Whether the body is JSON of the shape that the call is answered with. Nothing is kept of it: a run of many writes
+    /// needs to know that each was answered, and no more.
+    pub(super) fn judge(&self, answer: Answer) -> Result<(), Error> {
+        let error = |error| self.json_error(&error);
+        let is_object = |value: &RawValue| value.get().starts_with('{');
         match answer {
-            Answer::EmptyOrJson => {}
-            Answer::Object if value.is_object() => {}
-            Answer::Object => return Err(self.unexpected("not a JSON object")),
-            Answer::Wrapper(key) if value.get(key).is_some_and(Value::is_object) => {}
-            Answer::Wrapper(key) => return Err(self.unexpected(format!("no object `{key}`"))),
+            Answer::EmptyOrJson if self.body.is_empty() => Ok(()),
+            Answer::EmptyOrJson => serde_json::from_slice(&self.body).map(|IgnoredAny| ()).map_err(error),
+            Answer::Object => {
+                let value: &RawValue = serde_json::from_slice(&self.body).map_err(error)?;
+                if is_object(value) { Ok(()) } else { Err(self.unexpected("not a JSON object")) }
+            }
+            Answer::Wrapper(key) => {
+                let fields: BTreeMap<Cow<'_, str>, &RawValue> =
+                    serde_json::from_slice(&self.body).map_err(error)?;
+                match fields.get(key) {
+                    Some(value) if is_object(value) => Ok(()),
+                    _ => Err(self.unexpected(format!("no object `{key}`"))),
+                }
+            }
         }
-        Ok(Some(value))
     }
 
     /// The object under `key`.
