@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::value::StrDeserializer;
+use serde::de::value::{MapDeserializer, SeqDeserializer, StrDeserializer};
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
@@ -20,6 +20,8 @@ pub struct ReadError {
     pub at: Option<usize>,
     /// What serde says; it may quote the value.
     pub message: String,
+    /// The field that the value lacks.
+    pub missing: Option<&'static str>,
 }
 
 impl fmt::Display for ReadError {
@@ -32,7 +34,14 @@ impl std::error::Error for ReadError {}
 
 impl serde::de::Error for ReadError {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        ReadError { at: None, message: message.to_string() }
+        ReadError { at: None, message: message.to_string(), missing: None }
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        ReadError {
+            missing: Some(field),
+            ..serde::de::Error::custom(format_args!("missing field `{field}`"))
+        }
     }
 }
 
@@ -43,6 +52,8 @@ pub struct Context {
     pub skip: HashSet<usize>,
     /// Whether a field was found that the type does not have.
     pub unknown: Cell<bool>,
+    /// Fields to make up, by where the mapping that lacks them begins: so that the rest of it can be judged.
+    pub made_up: HashSet<(usize, &'static str)>,
 }
 
 /// Reads a value of type `T`.
@@ -71,7 +82,8 @@ impl<'t> Deserializer<'t> for Reader<'t, '_> {
             View::Text(text) => visitor.visit_borrowed_str(text),
             View::Sequence(items) => visitor.visit_seq(Sequence { items, context: self.context }),
             View::Mapping(entries) => {
-                visitor.visit_map(Mapping { entries, value: None, context: self.context })
+                let made_up = self.context.made_up_in(self.value);
+                visitor.visit_map(Mapping { entries, value: None, made_up, context: self.context })
             }
             View::Invalid => Err(serde::de::Error::custom("an invalid value")),
         }
@@ -182,10 +194,16 @@ impl<'t> SeqAccess<'t> for Sequence<'t, '_> {
 struct Mapping<'t, 'c> {
     entries: Entries<'t>,
     value: Option<Value<'t>>,
+    made_up: Vec<&'static str>,
     context: &'c Context,
 }
 
 impl Context {
+    fn made_up_in(&self, mapping: Value<'_>) -> Vec<&'static str> {
+        let here = self.made_up.iter().filter(|(at, _)| *at == mapping.content_at());
+        here.map(|(_, name)| *name).collect()
+    }
+
     fn skips(&self, value: Value<'_>) -> bool {
         !self.skip.is_empty() && (self.skip.contains(&value.at()) || self.skip.contains(&value.content_at()))
     }
@@ -197,7 +215,11 @@ impl<'t> MapAccess<'t> for Mapping<'t, '_> {
     fn next_key_seed<K: DeserializeSeed<'t>>(&mut self, seed: K) -> Result<Option<K::Value>, ReadError> {
         let context = self.context;
         let next = self.entries.find(|(key, value)| !context.skips(*key) && !context.skips(*value));
-        let Some((key, value)) = next else { return Ok(None) };
+        let Some((key, value)) = next else {
+            let Some(name) = self.made_up.pop() else { return Ok(None) };
+            let name: StrDeserializer<'_, ReadError> = name.into_deserializer();
+            return seed.deserialize(name).map(Some);
+        };
         self.value = Some(value);
         seed.deserialize(Reader { value: key, context }).map(Some).map_err(|error| at(key, error))
     }
@@ -207,8 +229,71 @@ impl<'t> MapAccess<'t> for Mapping<'t, '_> {
             Some(value) => {
                 seed.deserialize(Reader { value, context: self.context }).map_err(|error| at(value, error))
             }
-            None => Err(serde::de::Error::custom("a value without a key")),
+            None => seed.deserialize(Anything),
         }
+    }
+}
+
+/// The least value of whatever type is asked for. It stands where a field is missing, and is never kept.
+struct Anything;
+
+impl<'t> Deserializer<'t> for Anything {
+    type Error = ReadError;
+
+    fn deserialize_any<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        visitor.visit_str("anything")
+    }
+
+    fn deserialize_bool<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        visitor.visit_bool(false)
+    }
+
+    fn deserialize_option<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        visitor.visit_none()
+    }
+
+    fn deserialize_seq<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        visitor.visit_seq(SeqDeserializer::<_, ReadError>::new(std::iter::empty::<bool>()))
+    }
+
+    fn deserialize_map<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        visitor.visit_map(MapDeserializer::<_, ReadError>::new(std::iter::empty::<(bool, bool)>()))
+    }
+
+    /// Nothing in it is set; a type that needs something is then told to need it.
+    fn deserialize_struct<V: Visitor<'t>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ReadError> {
+        self.deserialize_map(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'t>>(
+        self,
+        _name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ReadError> {
+        match variants.first() {
+            Some(variant) => visitor.visit_enum(Variant(variant)),
+            None => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'t>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ReadError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    forward_to_deserialize_any! {
+        <V: Visitor<'t>>
+        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
+        tuple tuple_struct identifier ignored_any
     }
 }
 

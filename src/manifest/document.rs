@@ -253,12 +253,16 @@ impl Reader<'_> {
             && only_known_fields(root)
             && !context.unknown.get()
             && body.as_ref().is_ok_and(is_well_formed);
-        let (body, hidden) =
-            if fits { (body.ok(), Vec::new()) } else { explained(subject, body, &mut findings) };
+        let Partial { body, is_whole, skipped, hidden } = match fits {
+            true => Partial { body: body.ok(), is_whole: true, skipped: HashSet::new(), hidden: Vec::new() },
+            false => explained(subject, body, &mut findings),
+        };
         if let Some(body) = &body {
             let verdicts = body.verdicts(root.get("spec").unwrap_or(root)).into_iter();
             // What seems to be missing may only be what was left out as wrong.
             let verdicts = verdicts.filter(|verdict| fits || verdict.code != "missing-field");
+            // Nor is anything said of what was made up.
+            let verdicts = verdicts.filter(|verdict| is_whole || stands(root, &verdict.pointer, &skipped));
             findings.extend(verdicts.map(|verdict| found(root, verdict)));
         }
         let address = header.as_ref().map(|header| header.address.clone()).or_else(|| address_of(kind, root));
@@ -270,7 +274,7 @@ impl Reader<'_> {
             self.batch.broken.extend(address);
         }
         // What is wrong in itself may be wrong in company too: a name that leads nowhere, the same thing twice.
-        if let (Some(header), Some(body)) = (header, body) {
+        if let (Some(header), Some(body), true) = (header, body, is_whole) {
             self.keep(header, body, root);
         }
         hidden
@@ -349,12 +353,8 @@ impl Reader<'_> {
     }
 }
 
-/// Says all that does not fit, and reads what is left without it. Answers the parts that may not be quoted, too.
-fn explained(
-    subject: Subject<'_>,
-    body: Result<Body, ReadError>,
-    findings: &mut Vec<Finding>,
-) -> (Option<Body>, Vec<Range<usize>>) {
+/// Says all that does not fit, and reads what is left without it.
+fn explained(subject: Subject<'_>, body: Result<Body, ReadError>, findings: &mut Vec<Finding>) -> Partial {
     let Subject { kind, root, headless, faults } = subject;
     let mut explanation = explain(kind, schema::of(kind), root);
     if headless {
@@ -372,8 +372,29 @@ fn explained(
         findings.push(Finding::error("wrong-type", message, at, 1).hide(Hide::FromHere));
     }
     let skip = explanation.skip.iter().chain(faults).copied().collect();
-    let context = Context { skip, ..Context::default() };
-    (read_body(kind, root.get("spec"), &context).ok(), explanation.hidden)
+    let mut context = Context { skip, ..Context::default() };
+    let body = loop {
+        match read_body(kind, root.get("spec"), &context) {
+            Ok(body) => break Some(body),
+            // What is missing is told; what else is wrong is to be told with it.
+            Err(ReadError { at: Some(at), missing: Some(field), .. })
+                if context.made_up.insert((at, field)) => {}
+            Err(_) => break None,
+        }
+    };
+    let is_whole = context.made_up.is_empty();
+    Partial { body, is_whole, skipped: context.skip, hidden: explanation.hidden }
+}
+
+/// What can be read of a document that does not fit.
+struct Partial {
+    body: Option<Body>,
+    /// Nothing in the body is made up.
+    is_whole: bool,
+    /// Where the values begin that were left out as wrong.
+    skipped: HashSet<usize>,
+    /// Parts of the file that may not be quoted.
+    hidden: Vec<Range<usize>>,
 }
 
 /// The texts of a mapping of a Secret or ConfigMap; what is none is a finding.
@@ -495,19 +516,34 @@ fn found(root: Value<'_>, verdict: Verdict) -> Finding {
     if verdict.secret { finding.hide(Hide::FromHere) } else { finding }
 }
 
+/// One step of a JSON pointer: the key, in a mapping, and the value.
+fn step<'t>(value: Value<'t>, name: &str) -> Option<(Option<Value<'t>>, Value<'t>)> {
+    match value.view() {
+        View::Mapping(_) => value.entry(name).map(|(key, value)| (Some(key), value)),
+        View::Sequence(mut items) => {
+            name.parse().ok().and_then(|index| items.nth(index)).map(|item| (None, item))
+        }
+        _ => None,
+    }
+}
+
+/// Whether what a JSON pointer names stands in the document and was read.
+fn stands(root: Value<'_>, pointer: &str, skipped: &HashSet<usize>) -> bool {
+    let mut names = pointer.split('/').skip(1);
+    let found = names.try_fold(root, |value, name| {
+        let (_, value) = step(value, name)?;
+        let left_out = skipped.contains(&value.at()) || skipped.contains(&value.content_at());
+        (!left_out).then_some(value)
+    });
+    found.is_some()
+}
+
 /// The place of what a JSON pointer names, or of what is nearest to it: the byte offset and the length.
 pub fn point(root: Value<'_>, pointer: &str) -> (usize, usize) {
     let mut value = root;
     let mut key: Option<Value<'_>> = None;
     for name in pointer.split('/').skip(1) {
-        let step = match value.view() {
-            View::Mapping(_) => value.entry(name).map(|(key, value)| (Some(key), value)),
-            View::Sequence(mut items) => {
-                name.parse().ok().and_then(|index| items.nth(index)).map(|item| (None, item))
-            }
-            _ => None,
-        };
-        let Some((step_key, step_value)) = step else { break };
+        let Some((step_key, step_value)) = step(value, name) else { break };
         (key, value) = (step_key, step_value);
     }
     let container = matches!(value.view(), View::Mapping(_) | View::Sequence(_));

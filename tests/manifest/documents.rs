@@ -321,3 +321,45 @@ fn what_is_bad_is_refused_at_its_line() {
     }
     assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
 }
+
+/// Kind, spec, and the codes with the lines of the spec at which they stand.
+type Together = (&'static str, &'static str, &'static [(&'static str, u32)]);
+
+/// What is missing, or is no value of its type, beside values that are wrong in themselves.
+const TOGETHER: &[Together] = &[
+    (
+        "Entity",
+        "name: x\nid: why\nparent: { id: z }",
+        &[("missing-field", 0), ("invalid-value", 2), ("unknown-field", 3)],
+    ),
+    ("Entity", "type: 5\nid: why", &[("wrong-type", 1), ("invalid-value", 2)]),
+    ("EntityGrant", "user: { email: x }", &[("missing-field", 0), ("invalid-value", 1)]),
+    ("IdentityProviderLink", "user: { email: x }", &[("missing-field", 0), ("invalid-value", 1)]),
+    (
+        "User",
+        "email: a\nregistrations:\n- roles: [a]\n- application: { id: x }",
+        &[("missing-field", 3), ("invalid-value", 1), ("invalid-value", 4)],
+    ),
+    ("EntityType", "id: x\npermissions: [{ id: y }]", &[("missing-field", 2), ("invalid-value", 1)]),
+    ("FusionAuthInstance", "owner: \"a b\"", &[("missing-field", 0), ("invalid-value", 1)]),
+    ("Lambda", "body: function populate() {}\nid: x", &[("missing-field", 0), ("invalid-value", 2)]),
+];
+
+#[test]
+fn what_is_missing_hides_nothing_else() {
+    let mut wrong = Vec::new();
+    for (kind, spec, expected) in TOGETHER {
+        let text = document(kind, "x", spec);
+        let found = codes(&text);
+        let stands = |(code, line): &(&str, u32)| {
+            let line = if *line == 0 { SPEC - 1 } else { SPEC + line - 1 };
+            found.contains(&(*code, line))
+        };
+        if !expected.iter().all(stands) || found.iter().any(|(code, _)| *code == "unresolved-reference") {
+            let shown: String =
+                diagnostics(&text).iter().map(|diagnostic| format!("{diagnostic}\n")).collect();
+            wrong.push(format!("{kind}\n{text}expected {expected:?}, found {found:?}\n{shown}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
+}
