@@ -58,6 +58,15 @@ pub enum DataFormat {
     Json,
 }
 
+impl From<DataFormat> for Format {
+    fn from(format: DataFormat) -> Format {
+        match format {
+            DataFormat::Text => Format::Text,
+            DataFormat::Json => Format::Json,
+        }
+    }
+}
+
 /// The output flag of commands that report no plan.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DataOutputArguments {
@@ -179,13 +188,21 @@ pub struct TargetArguments {
 /// `--sandbox` without a store.
 pub const IN_MEMORY: &str = ":memory:";
 
+/// Which objects a run is about, by their addresses.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Selection")]
+pub struct AddressArguments {
+    /// Only this object; repeatable
+    #[arg(long = "target", value_name = "KIND/[NS/]NAME", env = "FUSIONKEEP_TARGET", value_delimiter = ',')]
+    pub targets: Vec<Address>,
+}
+
 /// Which of the declared objects a run is about.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Selection")]
 pub struct SelectionArguments {
-    /// Only this object; repeatable
-    #[arg(long = "target", value_name = "KIND/[NS/]NAME", env = "FUSIONKEEP_TARGET", value_delimiter = ',')]
-    pub targets: Vec<Address>,
+    #[command(flatten)]
+    pub addresses: AddressArguments,
     /// Only objects with these labels, such as team=web,tier!=test
     #[arg(short = 'l', long, value_name = "LABEL=VALUE", env = "FUSIONKEEP_SELECTOR")]
     pub selector: Option<LabelSelector>,

@@ -75,7 +75,7 @@ impl<'a> CarryOut<'a> {
         }
         drop(view);
         let outcome = self.apply(plan, &secrets, asks).await?;
-        if !plan.changes.is_empty() {
+        if !plan.changes.is_empty() || !outcome.errors.is_empty() {
             self.tell(plan, &outcome)?;
         }
         Ok(exit_of_outcome(&outcome))
@@ -107,7 +107,7 @@ impl<'a> CarryOut<'a> {
         let closed = held.close().await;
         let mut outcome = outcome?;
         if let Err(error) = closed {
-            outcome.warnings.push(Problem::error(
+            outcome.errors.push(Problem::error(
                 "record-not-closed",
                 format!("the lock was not let go, and will expire: {error}"),
                 error.hint().unwrap_or_default(),

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::engine;
-use crate::engine::doctor::{Allowed, Examination, Scope, SearchEngine, Tls, examine};
+use crate::engine::doctor::{Allowed, Examination, Finding, Scope, SearchEngine, Tls, examine};
 use crate::report::{ProblemView, Style, text_problems, visible};
 
 use super::arguments::{ConnectArguments, DataFormat, DataOutputArguments};
-use super::exit::Exit;
+use super::exit::{self, Exit};
 use super::failure::Failure;
 use super::output;
 use super::pipeline::{self, Needs};
@@ -33,7 +33,17 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         let record = arguments.connect.record.record.as_deref();
         let record_in_file = record.is_some_and(|path| !path.as_os_str().is_empty());
         let connected = &reached.connected;
-        let found = examine(&connected.connection, &Scope { kinds, record_in_file }).await?;
+        let (found, exit) = match examine(&connected.connection, &Scope { kinds, record_in_file }).await {
+            Ok(found) if found.is_sound() => (found, Exit::Done),
+            Ok(found) => (found, Exit::Error),
+            // That it does not answer is what was asked for, and no reason to give another form.
+            Err(error) => {
+                let failure = Failure::from(error);
+                let finding =
+                    Finding::new(failure.code(), failure.to_string(), &failure.hint().unwrap_or_default());
+                (Examination::without_answer(&connected.connection, finding), exit::of_failure(&failure))
+            }
+        };
         match arguments.output.format {
             DataFormat::Json => output::json(&found)?,
             DataFormat::Text => output::result(&page(&found)?)?,
@@ -41,12 +51,12 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         if connected.keys.is_none() {
             output::tell(&format!("there is no runner key: {}\n", engine::keys::MAKE_A_KEY));
         }
-        let views = |findings: &[engine::doctor::Finding]| -> Vec<ProblemView> {
+        let views = |findings: &[Finding]| -> Vec<ProblemView> {
             findings.iter().map(|finding| ProblemView::from(&finding.problem())).collect()
         };
         output::tell(&text_problems(&views(&found.warnings), "warning", Style::WARNING));
         output::tell(&text_problems(&views(&found.problems), "error", Style::ERROR));
-        Ok(if found.is_sound() { Exit::Done } else { Exit::Error })
+        Ok(exit)
     })
 }
 
@@ -71,6 +81,7 @@ fn page(found: &Examination) -> Result<String, Failure> {
     let tls = match found.tls {
         Tls::Verified => "the certificate is trusted",
         Tls::None => "none (http)",
+        Tls::Unknown => "unknown",
     };
     let rows = [
         ("URL", visible(&found.url).into_owned()),
@@ -85,6 +96,9 @@ fn page(found: &Examination) -> Result<String, Failure> {
     for (name, value) in rows {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{name:<14} {value}");
+    }
+    if found.permissions.is_empty() {
+        return Ok(text);
     }
     text.push_str("\nThe API key:\n");
     for permission in &found.permissions {

@@ -78,7 +78,7 @@ pub enum Failure {
 
 impl Failure {
     /// A stable word.
-    fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Failure::Output(_) => "output",
             Failure::Write { .. } => "write",
@@ -108,7 +108,8 @@ impl Failure {
         }
     }
 
-    fn hint(&self) -> Option<String> {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
         match self {
             Failure::Argument { hint, .. } => hint.clone(),
             Failure::Generated { directory, .. } => {

@@ -1,14 +1,16 @@
 //! `fusionkeep list` and `fusionkeep show`: what we own, by the record; with manifests, how it compares to them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::engine::error::exit_of_plan;
 use crate::model::{Address, Deletion};
-use crate::reconcile::{Action, Entry, Key};
-use crate::report::visible;
+use crate::reconcile::{Action, Blame, Entry, Key, Plan, Problem};
+use crate::report::{View, visible};
 
-use super::arguments::{ConnectArguments, DataFormat, DataOutputArguments, SelectionArguments};
+use super::arguments::{AddressArguments, ConnectArguments, DataFormat, DataOutputArguments};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output;
@@ -20,9 +22,9 @@ pub struct Arguments {
     #[command(flatten)]
     connect: ConnectArguments,
     #[command(flatten)]
-    selection: SelectionArguments,
+    selection: AddressArguments,
     #[command(flatten)]
-    output: DataOutputArguments,
+    pub output: DataOutputArguments,
 }
 
 /// Show what the record holds of one object; with -f also how it compares to its manifest
@@ -34,22 +36,29 @@ pub struct ShowArguments {
     #[command(flatten)]
     connect: ConnectArguments,
     #[command(flatten)]
-    output: DataOutputArguments,
+    pub output: DataOutputArguments,
 }
 
-/// One object of the record.
-#[derive(Debug, Serialize)]
+/// One object of the record: what `show` prints with `-o json`, and `list` a list of.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Held {
+#[schemars(title = "fusionkeep show", deny_unknown_fields)]
+pub struct Held {
+    /// `Kind/name`, or `Kind/namespace/name` outside the namespace `default`.
+    #[schemars(with = "String")]
     address: Address,
     /// None for links and grants, whose key is their pair.
     id: Option<String>,
+    /// What becomes of it when it is no longer declared.
     deletion: Deletion,
+    /// Nothing deletes it.
     protected: bool,
+    /// It was there before us.
     adopted: bool,
     deactivated_by_us: bool,
     /// Its creation was begun and not seen to end.
     unfinished: bool,
+    /// The owner that held it before.
     taken_from: Option<String>,
     /// Paths of the fields that we wrote.
     written: Vec<String>,
@@ -60,13 +69,25 @@ struct Held {
     state: Option<State>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// What `list` prints with `-o json`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(title = "fusionkeep list")]
+pub struct HeldList(Vec<Held>);
+
+/// How an object of the record compares to the manifests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 enum State {
     AsDeclared,
     Differs,
+    /// It is declared, and FusionAuth does not have it.
     Missing,
     NotDeclared,
+    /// It cannot be told: an error about the object is said on stderr.
+    Unclear,
+    /// Its manifest says `spec.suspend`, and it was not compared.
+    Suspended,
 }
 
 impl State {
@@ -76,6 +97,8 @@ impl State {
             State::Differs => "differs",
             State::Missing => "missing",
             State::NotDeclared => "not declared",
+            State::Unclear => "unclear",
+            State::Suspended => "suspended",
         }
     }
 }
@@ -83,13 +106,14 @@ impl State {
 pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     pipeline::runtime()?.block_on(async {
         let mut run = pipeline::connected(&arguments.connect, Needs::without_manifests()).await?;
-        run.options.selection = pipeline::selection(&arguments.selection);
-        let held = held(&mut run).await?;
+        run.options.selection =
+            pipeline::selected(&arguments.selection, || run.held(), "the record holds no")?;
+        let (held, exit) = held(&mut run).await?;
         match arguments.output.format {
-            DataFormat::Json => output::json(&held)?,
+            DataFormat::Json => output::json(&HeldList(held))?,
             DataFormat::Text => output::result(&held.iter().map(line).collect::<String>())?,
         }
-        Ok(Exit::Done)
+        Ok(exit)
     })
 }
 
@@ -97,7 +121,7 @@ pub fn show(arguments: &ShowArguments) -> Result<Exit, Failure> {
     pipeline::runtime()?.block_on(async {
         let mut run = pipeline::connected(&arguments.connect, Needs::without_manifests()).await?;
         run.options.selection.targets.insert(arguments.address.clone());
-        let held = held(&mut run).await?;
+        let (held, exit) = held(&mut run).await?;
         let Some(object) = held.first() else {
             return Err(Failure::Argument {
                 message: format!("the record of {} holds no {}", run.session.owner(), arguments.address),
@@ -108,32 +132,73 @@ pub fn show(arguments: &ShowArguments) -> Result<Exit, Failure> {
             DataFormat::Json => output::json(object)?,
             DataFormat::Text => output::result(&page(object))?,
         }
-        Ok(Exit::Done)
+        Ok(exit)
     })
 }
 
-/// The selected entries of the record, in the order of kinds and addresses.
-async fn held(run: &mut Run) -> Result<Vec<Held>, Failure> {
-    let declared: HashSet<Address> = run.objects.iter().map(|object| object.address.clone()).collect();
-    let plan = match declared.is_empty() {
+/// The selected entries of the record, in the order of kinds and addresses; and how the comparison ended.
+async fn held(run: &mut Run) -> Result<(Vec<Held>, Exit), Failure> {
+    let compared = match run.objects.is_empty() {
         true => None,
-        false => Some(run.plan().await?),
+        false => Some(Compared::of(run).await?),
     };
     let selected = |entry: &&Entry| run.options.selection.selects_address(&entry.address);
     let mut entries: Vec<&Entry> = run.loaded.entries.iter().filter(selected).collect();
     entries.sort_by(|one, other| one.address.cmp(&other.address));
-    let actions: HashMap<&Address, Action> =
-        plan.iter().flat_map(|plan| &plan.changes).map(|change| (&change.address, change.action)).collect();
-    let state = |entry: &Entry| {
-        plan.as_ref()?;
-        Some(match (declared.contains(&entry.address), actions.get(&entry.address)) {
-            (false, _) => State::NotDeclared,
-            (true, Some(Action::Create)) => State::Missing,
-            (true, Some(_)) => State::Differs,
-            (true, None) => State::AsDeclared,
-        })
+    let held = |entry: &Entry| {
+        let state = compared.as_ref().map(|compared| compared.state(&entry.address));
+        Held { state, ..Held::from(entry) }
     };
-    Ok(entries.into_iter().map(|entry| Held { state: state(entry), ..Held::from(entry) }).collect())
+    let held = entries.into_iter().map(held).collect();
+    let Some(Compared { plan, .. }) = compared else { return Ok((held, Exit::Done)) };
+    let view = View::of_plan(&plan, run.audience);
+    output::tell_problems(&view);
+    Ok((held, exit_of_plan(&plan, false)))
+}
+
+/// A plan, asked what it says of what the record holds.
+struct Compared {
+    /// What an entry's address is declared as: itself, or the name that it moved to.
+    declared: HashMap<Address, Declared>,
+    actions: HashMap<Address, Action>,
+    plan: Plan,
+}
+
+struct Declared {
+    address: Address,
+    suspended: bool,
+}
+
+impl Compared {
+    async fn of(run: &mut Run) -> Result<Self, Failure> {
+        let mut declared = HashMap::new();
+        for object in &run.objects {
+            for address in object.moved_from.iter().chain(std::iter::once(&object.address)) {
+                let (new, suspended) = (object.address.clone(), object.spec.suspend());
+                declared.insert(address.clone(), Declared { address: new, suspended });
+            }
+        }
+        let plan = run.plan().await?;
+        let withheld = plan.withheld.iter().map(|withheld| (withheld.address.clone(), withheld.action));
+        let changes = plan.changes.iter().map(|change| (change.address.clone(), change.action));
+        Ok(Compared { declared, actions: withheld.chain(changes).collect(), plan })
+    }
+
+    fn state(&self, held: &Address) -> State {
+        let Some(declared) = self.declared.get(held) else { return State::NotDeclared };
+        let about_it = |problem: &Problem| match &problem.address {
+            Some(address) => *address == declared.address,
+            // Of the whole input: what was not compared for it cannot be told apart.
+            None => problem.blame == Blame::Error,
+        };
+        match self.actions.get(&declared.address) {
+            Some(Action::Create) => State::Missing,
+            Some(_) => State::Differs,
+            None if declared.suspended => State::Suspended,
+            None if self.plan.errors.iter().any(about_it) => State::Unclear,
+            None => State::AsDeclared,
+        }
+    }
 }
 
 impl From<&Entry> for Held {

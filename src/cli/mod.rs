@@ -115,15 +115,15 @@ impl Command {
             Command::Destroy(arguments) => arguments.run.report.format,
             Command::Undo(arguments) => arguments.report.format,
             Command::Validate(arguments) => arguments.format,
-            Command::List(_)
-            | Command::Show(_)
-            | Command::Unlock(_)
-            | Command::Doctor(_)
+            Command::List(arguments) => arguments.output.format.into(),
+            Command::Show(arguments) => arguments.output.format.into(),
+            Command::Doctor(arguments) => arguments.output.format.into(),
+            Command::Version(arguments) => arguments.output.format.into(),
+            Command::Unlock(_)
             | Command::Schema(_)
             | Command::Explain(_)
             | Command::Sandbox(_)
-            | Command::Completion(_)
-            | Command::Version(_) => Format::Text,
+            | Command::Completion(_) => Format::Text,
             #[cfg(feature = "operator")]
             Command::Operator(_) | Command::Crds(_) => Format::Text,
         }

@@ -1,5 +1,6 @@
 //! What every command that plans does alike: load, choose the target, connect, read the record, plan.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::engine::journal::Journal;
@@ -13,13 +14,15 @@ use crate::engine::secrets::CommandSecrets;
 use crate::engine::select::Selection;
 use crate::engine::session::Session;
 use crate::engine::{self};
-use crate::manifest::Object;
-use crate::model::Guards;
+use crate::manifest::{Object, nearest};
+use crate::model::{Address, Guards};
 use crate::reconcile::{Limits, Plan, Problem};
 use crate::report::{Audience, Progress};
 use crate::sandbox;
 
-use super::arguments::{ConnectArguments, GuardArguments, RunArguments, SelectionArguments};
+use super::arguments::{
+    AddressArguments, ConnectArguments, GuardArguments, RunArguments, SelectionArguments,
+};
 use super::connect::{Connected, connect};
 use super::failure::Failure;
 use super::places::{self, SecretPlaces};
@@ -70,6 +73,11 @@ pub struct Rebuilds {
 }
 
 impl Needs {
+    /// What deletes objects that no manifest declares, where the command does.
+    fn deletes_undeclared(&self, prune: bool) -> Option<&'static str> {
+        if prune { Some("--prune") } else { self.no_objects.then_some("destroy") }
+    }
+
     /// Of a command that can do without manifests.
     pub fn without_manifests() -> Self {
         Needs { no_objects: true, ..Needs::default() }
@@ -80,16 +88,17 @@ impl Needs {
 pub async fn prepare(arguments: &RunArguments, needs: Needs) -> Result<Run, Failure> {
     let prune = arguments.prune;
     let needs = Needs { runner_key: needs.runner_key.or(prune.then_some("--prune")), ..needs };
-    if prune && arguments.selection.selector.is_some() {
+    if let (Some(what), true) = (needs.deletes_undeclared(prune), arguments.selection.selector.is_some()) {
         return Err(Failure::Argument {
-            message: "--prune does not go with -l: the record holds no labels".to_owned(),
+            message: format!("{what} does not go with -l: the record holds no labels"),
             hint: Some("narrow it with --target KIND/NAME".to_owned()),
         });
     }
     let mut run = connected(&arguments.connect, needs).await?;
+    let selection = selection(&arguments.selection, &run)?;
     run.audience = Audience { personal: arguments.report.show_personal };
     run.options = PlanOptions {
-        selection: selection(&arguments.selection),
+        selection,
         prune,
         import_batch: arguments.bulk_create,
         limits: limits(&arguments.guards, std::mem::take(&mut run.options.limits.instance)),
@@ -178,9 +187,49 @@ async fn record(
     }
 }
 
-/// Which objects the arguments select.
-pub fn selection(arguments: &SelectionArguments) -> Selection {
-    Selection { targets: arguments.targets.iter().cloned().collect(), labels: arguments.selector.clone() }
+/// Which objects the arguments select. A selection of nothing is a slip of the pen: it would make a run that does
+/// nothing and says that all is well.
+fn selection(arguments: &SelectionArguments, run: &Run) -> Result<Selection, Failure> {
+    let objects = &run.objects;
+    let known = || objects.iter().map(|object| &object.address).chain(run.held());
+    let selection = Selection {
+        labels: arguments.selector.clone(),
+        ..selected(&arguments.addresses, known, "neither the manifests nor the record have a")?
+    };
+    if selection.labels.is_some() && !objects.iter().any(|object| selection.selects(object)) {
+        return Err(Failure::Argument {
+            message: "no object of the manifests has these labels".to_owned(),
+            hint: Some("`-l` goes by metadata.labels; leave it out to select everything".to_owned()),
+        });
+    }
+    Ok(selection)
+}
+
+/// The objects of `--target`; `lacking` says where one that is not known was looked for.
+///
+/// # Errors
+/// One of them is not known.
+pub fn selected<'a, I: Iterator<Item = &'a Address>>(
+    arguments: &AddressArguments,
+    known: impl Fn() -> I,
+    lacking: &str,
+) -> Result<Selection, Failure> {
+    let targets: BTreeSet<Address> = arguments.targets.iter().cloned().collect();
+    let unknown: BTreeSet<&Address> = match targets.is_empty() {
+        true => BTreeSet::new(),
+        false => {
+            let known: HashSet<&Address> = known().collect();
+            targets.iter().filter(|target| !known.contains(target)).collect()
+        }
+    };
+    let Some(first) = unknown.first() else { return Ok(Selection { targets, labels: None }) };
+    let all: Vec<String> = known().map(ToString::to_string).collect();
+    let near = nearest(&first.to_string(), all.iter().map(String::as_str));
+    let names: Vec<String> = unknown.iter().map(ToString::to_string).collect();
+    Err(Failure::Argument {
+        message: format!("{lacking} {}", names.join(", ")),
+        hint: near.map(|near| format!("did you mean \"{near}\"?")),
+    })
 }
 
 pub fn limits(arguments: &GuardArguments, instance: Guards) -> Limits {
@@ -195,6 +244,11 @@ pub fn limits(arguments: &GuardArguments, instance: Guards) -> Limits {
 }
 
 impl Run {
+    /// The addresses of what the record holds.
+    pub fn held(&self) -> impl Iterator<Item = &Address> {
+        self.loaded.entries.iter().map(|entry| &entry.address)
+    }
+
     /// Plans, with what is to be said of keys and record. The objects are used up: a plan says all that is left to do.
     pub async fn plan(&mut self) -> Result<Plan, Failure> {
         let let_go = self.let_go();

@@ -10,7 +10,9 @@ use crate::report::Report;
 
 use super::exit::Exit;
 use super::failure::Failure;
+use super::list::{Held, HeldList};
 use super::output;
+use super::version::Version;
 
 /// Print a JSON Schema, or write all of them to a folder
 #[derive(Debug, clap::Args)]
@@ -58,10 +60,16 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
 /// Every schema by the name of its file.
 fn schemas() -> BTreeMap<String, String> {
     let mut files = manifest::schema::files();
-    let report = schemars::schema_for!(Report).to_value();
-    files.insert("report.json".to_owned(), format!("{report:#}\n"));
-    let doctor = schemars::schema_for!(Examination).to_value();
-    files.insert("doctor.json".to_owned(), format!("{doctor:#}\n"));
+    let printed = [
+        ("report", schemars::schema_for!(Report)),
+        ("doctor", schemars::schema_for!(Examination)),
+        ("list", schemars::schema_for!(HeldList)),
+        ("show", schemars::schema_for!(Held)),
+        ("version", schemars::schema_for!(Version)),
+    ];
+    for (command, schema) in printed {
+        files.insert(format!("{command}.json"), format!("{:#}\n", schema.to_value()));
+    }
     files
 }
 

@@ -6,7 +6,9 @@ use crate::engine::error::Error;
 use crate::engine::journal::Journal;
 use crate::report;
 
-use super::arguments::{ChangeArguments, ConnectArguments, GuardArguments, ReportArguments};
+use super::arguments::{
+    AddressArguments, ChangeArguments, ConnectArguments, GuardArguments, ReportArguments,
+};
 use super::carry_out::CarryOut;
 use super::exit::Exit;
 use super::failure::Failure;
@@ -18,7 +20,7 @@ use super::pipeline::{self, Needs};
 /// Plans the inverse of what the run did, as far as it still stands as the run left it; what others changed since
 /// stays. What cannot be undone, such as messages that were sent, passwords and people deleted for good, is told with
 /// the plan. The plan is then shown, guarded and applied like any other, and leaves a journal of its own: to undo an
-/// undo makes the change again.
+/// undo makes the change again. --target undoes the changes of some objects only.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The journal [default: the owner's newest in the journal folder]
@@ -26,6 +28,8 @@ pub struct Arguments {
     path: Option<PathBuf>,
     #[command(flatten)]
     connect: ConnectArguments,
+    #[command(flatten)]
+    selection: AddressArguments,
     #[command(flatten)]
     guards: GuardArguments,
     #[command(flatten)]
@@ -56,6 +60,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
             }
         };
         let (journal, authenticity) = read(&path, run.keys.as_deref())?;
+        let changed = || journal.changes.iter().map(|journalled| &journalled.change.address);
+        run.options.selection = pipeline::selected(&arguments.selection, changed, "the journal has no")?;
         output::tell(&format!("undoing {}\n", path.display()));
         let plan = run.undo(&journal, authenticity).await?;
         CarryOut::new(&run, arguments.report.format, &arguments.change).plan(&plan).await

@@ -1,5 +1,6 @@
 //! `fusionkeep version`.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model;
@@ -14,12 +15,15 @@ use super::output;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    output: DataOutputArguments,
+    pub output: DataOutputArguments,
 }
 
-#[derive(Serialize)]
+/// What is printed with `-o json`.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Version {
+#[schemars(title = "fusionkeep version", deny_unknown_fields)]
+pub struct Version {
+    /// Of the command.
     version: &'static str,
     /// Of the manifests.
     api_version: &'static str,

@@ -143,7 +143,12 @@ pub fn exit_of_outcome(outcome: &Outcome) -> Exit {
     let done = outcome.count(Status::Done);
     let all = outcome.changes.len() as u64;
     if done == all && outcome.interrupted.is_none() {
-        return Exit::Done;
+        return match outcome.errors.is_empty() {
+            true => Exit::Done,
+            // All of it is done, and not written down.
+            false if done > 0 => Exit::Partly,
+            false => Exit::Error,
+        };
     }
     let failed = outcome.count(Status::Failed);
     if done > 0 {

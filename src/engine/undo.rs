@@ -26,8 +26,12 @@ pub async fn plan(
     let session = sources.session;
     refuse_other_target(sources, journal)?;
     let planning = Planning::new(sources, options);
-    let begun: Vec<&JournalChange<'_>> =
-        journal.changes.iter().filter(|change| may_have_been_made(change, journal)).collect();
+    let begun: Vec<&JournalChange<'_>> = journal
+        .changes
+        .iter()
+        .filter(|journalled| options.selection.selects_address(&journalled.change.address))
+        .filter(|change| may_have_been_made(change, journal))
+        .collect();
     let keys = begun.iter().flat_map(|journalled| {
         let kind = journalled.change.kind();
         let old = journalled.before.as_ref().map(|before| (kind, before.key.clone()));

@@ -54,7 +54,8 @@ pub struct Outcome {
     /// In the plan's order.
     pub changes: Vec<ChangeOutcome>,
     pub calls: CallCounts,
-    pub warnings: Vec<Problem>,
+    /// What went wrong beside the changes: what was done stands, and is not written down as it should be.
+    pub errors: Vec<Problem>,
     /// The run was ended by a signal or a hard answer before it was through.
     pub interrupted: Option<String>,
 }

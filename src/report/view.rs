@@ -139,7 +139,7 @@ impl<'p> View<'p> {
             plan.calls = Some(outcome.calls);
             plan.interrupted.clone_from(&outcome.interrupted);
         }
-        view.warnings.extend(outcome.warnings.iter().map(ProblemView::from));
+        view.errors.extend(outcome.errors.iter().map(ProblemView::from));
         for end in &outcome.changes {
             let address = Some(end.address.to_string());
             view.warnings.extend(end.notes.iter().map(|note| note_view(note, &end.address)));

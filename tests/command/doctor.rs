@@ -5,21 +5,16 @@ use std::process::Output;
 use serde_json::{Value, json};
 
 use crate::assert_run;
+use crate::command::place::{printed, report};
 use crate::command::sandbox::{Served, serve};
 use crate::command::state::state;
-use crate::command::{fusionkeep, root, shown, stderr, stdout};
+use crate::command::{fusionkeep, shown, stderr, stdout};
 
 const KICKSTART: [&str; 2] = ["--kickstart", "examples/quickstart.kickstart.json"];
 
 /// The examination that a run printed; it fits its schema.
 fn examination(output: &Output) -> Value {
-    let found: Value =
-        serde_json::from_str(&stdout(output)).unwrap_or_else(|error| panic!("{error}: {}", shown(output)));
-    let schema = std::fs::read_to_string(root().join("schemas/doctor.json")).unwrap();
-    let validator = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
-    let errors: Vec<String> = validator.iter_errors(&found).map(|error| error.to_string()).collect();
-    assert!(errors.is_empty(), "{errors:?}\n{found:#}");
-    found
+    printed(output, "doctor")
 }
 
 fn doctor(served: &Served, more: &[&str]) -> Output {
@@ -157,8 +152,19 @@ fn a_wrong_tenant_and_a_wrong_url_are_told() {
         (codes(&found, "problems"), &found["tenantId"]),
         (vec!["unknown-tenant".to_owned()], &Value::Null)
     );
-    for url in ["http://127.0.0.1:9", "https://127.0.0.1:9"] {
+    for (url, tls) in [("http://127.0.0.1:9", "none"), ("https://127.0.0.1:9", "unknown")] {
         let nowhere = doctor(&served, &["--url", url]);
         assert_eq!(nowhere.status.code(), Some(6), "{}", shown(&nowhere));
+        let found = examination(&nowhere);
+        assert_eq!((codes(&found, "problems"), &found["url"]), (vec!["unreachable".into()], &url.into()));
+        assert_eq!((&found["tls"], &found["serverVersion"]), (&tls.into(), &Value::Null));
+        let text = served.run(&["doctor", "--url", url]);
+        assert_eq!(text.status.code(), Some(6), "{}", shown(&text));
+        assert!(!stdout(&text).contains("API key"), "{}", shown(&text));
+        assert!(stderr(&text).contains("error[unreachable]"), "{}", shown(&text));
     }
+    // What ends it before there is a target is told as every command tells it.
+    let nothing = doctor(&served, &["-f", "no-such-folder"]);
+    assert_ne!(nothing.status.code(), Some(0), "{}", shown(&nothing));
+    assert_eq!(codes(&report(&nothing), "errors").len(), 1, "{}", shown(&nothing));
 }

@@ -1,9 +1,12 @@
 //! Saved plans, adoption, what we own, and its end.
 
-use serde_json::Value;
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::{Value, json};
 
 use crate::assert_run;
-use crate::command::place::{Place, report};
+use crate::command::place::{Place, printed, report};
 use crate::command::{fusionkeep, run, shown, stderr, stdout};
 
 #[test]
@@ -52,7 +55,8 @@ fn what_we_own_is_listed_and_compared() {
     let sandbox = place.sandbox();
     let list = |more: &[&str]| -> Vec<Value> {
         let output = run(&[&["list", &sandbox, "-o", "json"], more].concat());
-        serde_json::from_str(&stdout(&output)).unwrap_or_else(|error| panic!("{error}: {}", shown(&output)))
+        assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+        printed(&output, "list").as_array().unwrap().clone()
     };
     assert_eq!(list(&[]).len(), 30);
     let states = list(&["-f", &folder]);
@@ -62,8 +66,93 @@ fn what_we_own_is_listed_and_compared() {
     assert_eq!(state("User/bob"), "asDeclared");
     assert_eq!(state("IdentityProviderLink/grace-google"), "notDeclared");
     assert_run!("show", run(&["show", "User/bob", &sandbox, "-f", &folder]));
+    let show = run(&["show", "User/bob", &sandbox, "-f", &folder, "-o", "json"]);
+    let bob = states.iter().find(|held| held["address"] == "User/bob").unwrap();
+    assert_eq!(printed(&show, "show"), *bob, "{}", shown(&show));
     assert_run!("show-nothing", run(&["show", "User/nobody", &sandbox]));
     assert_run!("unlock-nothing", run(&["unlock", &sandbox]));
+}
+
+#[test]
+fn what_cannot_be_compared_is_not_called_as_declared() {
+    let place = Place::applied();
+    let sandbox = place.sandbox();
+    // The role is not one of the application's.
+    let folder = place.edited("users.yaml", "roles: [", "roles: [no-such-role, ");
+    let list = |format: &str| run(&["list", &sandbox, "-f", &folder, "-o", format]);
+    let output = list("json");
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    let held = printed(&output, "list");
+    let unclear: Vec<&Value> =
+        held.as_array().unwrap().iter().filter(|held| held["state"] == "unclear").collect();
+    assert_eq!(unclear.len(), 1, "{held:#}");
+    let address = unclear[0]["address"].as_str().unwrap();
+    assert!(
+        stderr(&output).contains("no-such-role") && stderr(&output).contains(address),
+        "{}",
+        shown(&output)
+    );
+    assert!(stdout(&list("text")).lines().any(|line| line.starts_with(address) && line.contains("unclear")));
+    let suspended = place.edited("users.yaml", "no-such-role, ", "");
+    let suspended = Path::new(&suspended).join("users.yaml");
+    let text = std::fs::read_to_string(&suspended).unwrap();
+    std::fs::write(&suspended, text.replacen("spec:", "spec:\n  suspend: true", 1)).unwrap();
+    let output = list("json");
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    let states = printed(&output, "list").to_string();
+    assert_eq!(states.matches(r#""state":"suspended""#).count(), 1, "{states}");
+}
+
+#[test]
+fn a_selection_of_nothing_is_told() {
+    let place = Place::applied();
+    let sandbox = place.sandbox();
+    let refused = |output: &Output, said: &str| {
+        assert_eq!(output.status.code(), Some(1), "{}", shown(output));
+        assert!(stderr(output).contains(said), "{}", shown(output));
+    };
+    let near = "did you mean \"User/alice\"?";
+    for command in ["plan", "list"] {
+        let output = place.quickstart(command, &["--target=User/alise,User/bob", "-o", "json"]);
+        refused(&output, near);
+        let error = &report(&output)["errors"][0];
+        assert!(error["message"].as_str().unwrap().ends_with(" User/alise"), "{error}");
+    }
+    refused(&run(&["destroy", &sandbox, "--target=User/alise", "--auto-approve"]), near);
+    refused(&run(&["undo", &sandbox, "--target=User/alise", "--auto-approve"]), near);
+    refused(
+        &place.quickstart("apply", &["-l", "team=nobody", "--auto-approve"]),
+        "no object of the manifests",
+    );
+    refused(&run(&["destroy", &sandbox, "-l", "team=web", "--auto-approve"]), "destroy does not go with -l");
+    // What only the record knows can be selected, for it can be pruned.
+    let folder = place.edited("users.yaml", "lastName", "lastName");
+    std::fs::remove_file(format!("{folder}/links.yaml")).unwrap();
+    let held = "--target=IdentityProviderLink/grace-google";
+    let pruned = run(&["plan", "-f", &folder, &sandbox, "--prune", held, "-o", "json"]);
+    assert_eq!(report(&pruned)["summary"]["delete"], 1, "{}", shown(&pruned));
+}
+
+#[test]
+fn what_is_printed_as_json_fits_its_schema() {
+    let place = Place::new();
+    printed(&run(&["version", "-o", "json"]), "version");
+    let valid = run(&["validate", "-f", "examples/quickstart", "-o", "json"]);
+    let valid = report(&valid);
+    assert_eq!((&valid["errors"], &valid["target"]), (&json!([]), &Value::Null));
+    let file = place.write(
+        "wrong.yaml",
+        "apiVersion: fusionkeep.dev/v1alpha1\nkind: User\nmetadata: {name: a}\nspec: {emial: a@b.c}\n",
+    );
+    let invalid = run(&["validate", "-f", &file, "-o", "json"]);
+    assert_eq!(invalid.status.code(), Some(1), "{}", shown(&invalid));
+    let error = report(&invalid)["errors"][0].clone();
+    assert_eq!((&error["line"], &error["column"]), (&json!(4), &json!(8)), "{error:#}");
+    for command in [&["list"][..], &["show", "User/alice"], &["doctor"], &["plan", "-f", &file]] {
+        let output = run(&[command, &["-o", "json", "--url=http://127.0.0.1:9"]].concat());
+        assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+        assert!(!report(&output)["errors"].as_array().unwrap().is_empty(), "{}", shown(&output));
+    }
 }
 
 #[test]

@@ -67,11 +67,16 @@ impl Place {
 
 /// A report that fits its schema.
 pub fn report(output: &Output) -> Value {
-    let report: Value =
+    printed(output, "report")
+}
+
+/// What a command printed as JSON; it fits the schema of that name.
+pub fn printed(output: &Output, schema: &str) -> Value {
+    let printed: Value =
         serde_json::from_str(&stdout(output)).unwrap_or_else(|error| panic!("{error}: {}", shown(output)));
-    let schema = std::fs::read_to_string(root().join("schemas/report.json")).unwrap();
+    let schema = std::fs::read_to_string(root().join(format!("schemas/{schema}.json"))).unwrap();
     let validator = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
-    let errors: Vec<String> = validator.iter_errors(&report).map(|error| error.to_string()).collect();
-    assert!(errors.is_empty(), "{errors:?}\n{report:#}");
-    report
+    let errors: Vec<String> = validator.iter_errors(&printed).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?}\n{printed:#}");
+    printed
 }

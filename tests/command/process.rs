@@ -136,6 +136,50 @@ fn a_full_disk_is_an_error_and_nothing_is_written_without_a_journal() {
     assert_eq!(report(&plan)["summary"]["create"], 30, "a plan that nobody saw is not applied");
 }
 
+/// A limit on the size of files, set while a run writes, stands for a disk that fills under it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_fills_halfway_is_an_error_and_the_next_run_mends_it() {
+    for file in ["journal", "record"] {
+        let place = Place::new();
+        let served = slow(&place, 200);
+        let (journal, record) = (place.path("journal.json"), place.path("record.json"));
+        let journal = if file == "journal" { journal } else { "/dev/null".into() };
+        let journal = format!("--journal={}", journal.display());
+        let record = format!("--record={}", record.display());
+        let record = if file == "record" { vec![&*record] } else { vec![] };
+        let declared = ["-f", "examples/quickstart"];
+        let apply = ["apply", "--auto-approve", "--parallelism=1", "-o", "json", &journal];
+        let arguments = [&apply[..], &declared, &record].concat();
+        // Beyond the limit a write is then refused, where the signal would end the process.
+        let mut command = Command::new("bash");
+        command.args(["-c", "trap '' XFSZ; exec \"$@\"", "bash", env!("CARGO_BIN_EXE_fusionkeep")]);
+        command.args(&arguments).current_dir(crate::command::root()).stdin(Stdio::null());
+        command.envs(served.variables()).env("FUSIONKEEP_KEY", crate::command::sandbox::RUNNER_KEY);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        served.wait_for("POST", "/api/user/registration");
+        let limit = ["--pid", &child.id().to_string(), "--fsize=100"];
+        assert!(Command::new("prlimit").args(limit).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        let what = format!("{file}: {}", shown(&output));
+        assert!(
+            stderr(&output).contains("File too large") && !stderr(&output).contains("panicked"),
+            "{what}"
+        );
+        // What stood there before and what was meant were written first. That the end is not is an error.
+        assert_eq!(output.status.code(), Some(5), "{what}");
+        let code = format!("{file}-not-written");
+        assert!(
+            report(&output)["errors"].as_array().unwrap().iter().any(|one| one["code"] == code),
+            "{what}"
+        );
+        let mended = served.run(&arguments);
+        assert_eq!(mended.status.code(), Some(0), "{what}\nand then {}", shown(&mended));
+        let plan = served.run(&[&["plan"], &declared[..], &record].concat());
+        assert!(stdout(&plan).contains("no changes"), "{what}\nand then {}", shown(&plan));
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_folder_that_cannot_be_written_is_an_error() {

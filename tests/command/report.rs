@@ -214,7 +214,7 @@ fn a_run_tells_what_became_of_each_change() {
     let outcome = Outcome {
         changes,
         calls: CallCounts { predicted: 4, actual: 3, ..CallCounts::default() },
-        warnings: vec![],
+        errors: vec![],
         interrupted: None,
     };
     let view = View::of_run(&plan, &outcome, Audience::default());

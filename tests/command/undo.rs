@@ -360,3 +360,18 @@ fn a_journal_that_is_not_this_runs_own_is_refused() {
     assert_eq!(undone.status.code(), Some(0), "{}", shown(&undone));
     assert_eq!(user(&scene.served, "bob@example.com")["firstName"], "Bob");
 }
+
+#[test]
+fn a_target_undoes_its_own_change_and_no_other() {
+    let scene = Scene::applied();
+    let people =
+        PEOPLE.replace("firstName: Alice", "firstName: Alicia").replace("firstName: Bob", "firstName: Rob");
+    scene.declare(&people, THINGS);
+    let journal = scene.done("apply", &["-f", &scene.manifests(), "--auto-approve"]);
+    let unknown = scene.run("undo", &["--target=User/carol", "--auto-approve"]);
+    assert_eq!(unknown.status.code(), Some(1), "{}", shown(&unknown));
+    assert!(stderr(&unknown).contains("the journal has no User/carol"), "{}", shown(&unknown));
+    scene.done("undo", &[&journal.display().to_string(), "--target=User/alice", "--auto-approve"]);
+    let first = |name: &str| user(&scene.served, name)["firstName"].clone();
+    assert_eq!((first("alice@example.com"), first("bob@example.com")), ("Alice".into(), "Rob".into()));
+}

@@ -254,5 +254,5 @@ pub fn assert_done(outcome: &Outcome) {
         assert_eq!(change.status, Status::Done, "{}: {:?}", change.address, change.problem);
     }
     assert_eq!(outcome.interrupted, None);
-    assert_eq!(outcome.warnings, vec![]);
+    assert_eq!(outcome.errors, vec![]);
 }

@@ -5,7 +5,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -15,10 +15,10 @@ use super::scene::{Scene, id, manifests};
 use crate::command::shown;
 
 /// Survives JSON and percent encoding as it is.
-const MARK: &str = "c4nary0f";
-const API_KEY: &str = "c4nary0f-the-api-key";
+pub const MARK: &str = "c4nary0f";
+pub const API_KEY: &str = "c4nary0f-the-api-key";
 
-fn secret(name: &str) -> String {
+pub fn secret(name: &str) -> String {
     format!("{MARK}-{name}-\"%+/<é>")
 }
 
@@ -35,7 +35,7 @@ fn forbidden() -> Vec<String> {
     all
 }
 
-fn assert_absent(what: &str, text: &str) {
+pub fn assert_absent(what: &str, text: &str) {
     for form in forbidden() {
         if let Some(at) = text.find(&form) {
             let from = text[..at].char_indices().rev().nth(80).map_or(0, |(at, _)| at);
@@ -45,7 +45,7 @@ fn assert_absent(what: &str, text: &str) {
     }
 }
 
-fn declared(level: u64) -> String {
+pub fn declared(level: u64) -> String {
     let documents = |name: &str| json!({"secretKeyRef": {"name": "canaries", "key": name}});
     let text = manifests(&[
         ("EntityType", "company", json!({"permissions": [{"name": "read"}]})),
@@ -96,7 +96,12 @@ fn declared(level: u64) -> String {
     format!("{text}---\n{document}\n")
 }
 
-fn run_at(scene: &Scene, url: Option<&str>, arguments: &[&str]) -> Output {
+pub fn run_at(scene: &Scene, url: Option<&str>, arguments: &[&str]) -> Output {
+    command_at(scene, url, arguments).output().unwrap()
+}
+
+/// The command with a secret in each of its variables.
+pub fn command_at(scene: &Scene, url: Option<&str>, arguments: &[&str]) -> Command {
     let mut command = scene.command(arguments);
     if let Some(url) = url {
         command.env("FUSIONKEEP_URL", url);
@@ -107,13 +112,12 @@ fn run_at(scene: &Scene, url: Option<&str>, arguments: &[&str]) -> Output {
         .env("FUSIONKEEP_SECRET_INITIAL", secret("initial"))
         .env("FUSIONKEEP_SECRET_PASSWORD", secret("enforced"))
         .env("FUSIONKEEP_LOG_FILTER", "trace")
-        .env("RUST_LOG", "trace")
-        .output()
-        .unwrap()
+        .env("RUST_LOG", "trace");
+    command
 }
 
 /// Everything that a run left in the folder, but for what the test itself put there.
-fn assert_files(folder: &Path) {
+pub fn assert_files(folder: &Path) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -128,7 +132,7 @@ fn assert_files(folder: &Path) {
     }
 }
 
-async fn scene() -> Scene {
+pub async fn scene() -> Scene {
     let scene = Scene::new().await;
     scene.world.request("POST", "/api/api-key", json!({"apiKey": {"key": API_KEY}})).await;
     scene
@@ -234,7 +238,7 @@ fn echo(sandbox: &str, status: &'static str) -> String {
 }
 
 /// Head and body of a request.
-fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+pub fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let (mut bytes, mut part) = (Vec::new(), [0; 4096]);
     loop {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4);

@@ -3,5 +3,8 @@
 
 mod attacks;
 mod canary;
+mod frozen;
 mod killed;
+mod process;
+mod returned;
 mod scene;

@@ -33,7 +33,7 @@ impl<'a> Apply<'a> {
         }
     }
 
-    /// The journal's end; what was done is done, so a failure is a warning.
+    /// The journal's end; what was done is done, and a failure ends nothing.
     pub(super) fn end_journal(&self, journal: Option<Journal<'a>>, outcome: &Outcome) -> Option<Problem> {
         let (mut journal, path) = (journal?, self.journal?);
         journal.end(outcome);

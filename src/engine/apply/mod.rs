@@ -153,9 +153,9 @@ impl<'a> Apply<'a> {
         } else {
             run.verify(&mut outcomes).await;
         }
-        let warnings = run.close_record().await;
-        let mut outcome = run.outcome(outcomes, warnings, before);
-        outcome.warnings.extend(self.end_journal(journal, &outcome));
+        let errors = run.close_record().await;
+        let mut outcome = run.outcome(outcomes, errors, before);
+        outcome.errors.extend(self.end_journal(journal, &outcome));
         Ok(outcome)
     }
 }
@@ -386,7 +386,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn outcome(&self, changes: Vec<ChangeOutcome>, warnings: Vec<Problem>, before: Counts) -> Outcome {
+    fn outcome(&self, changes: Vec<ChangeOutcome>, errors: Vec<Problem>, before: Counts) -> Outcome {
         let after = self.client.counts();
         let calls = CallCounts {
             predicted: self.plan().predicted_calls(),
@@ -397,6 +397,6 @@ impl<'a> Run<'a> {
             retries: after.retries - before.retries,
         };
         let interrupted = self.apply.cancel.reason().or_else(|| self.halted.reason());
-        Outcome { changes, calls, warnings, interrupted: interrupted.map(|reason| reason.to_string()) }
+        Outcome { changes, calls, errors, interrupted: interrupted.map(|reason| reason.to_string()) }
     }
 }

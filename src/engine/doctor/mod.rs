@@ -11,6 +11,7 @@ use reqwest::Method;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
+use url::Url;
 
 use crate::fusionauth::{Answer, Call, Client, ServerVersion};
 use crate::model::Kind;
@@ -52,9 +53,9 @@ pub struct Examination {
     /// The base URL; `sandbox:` and the store's id for the embedded sandbox.
     pub url: String,
     pub tls: Tls,
-    /// None: the key may not see it.
+    /// None: the key may not see it, or nothing answered.
     pub server_version: Option<String>,
-    /// None: it could not be settled; a problem says why.
+    /// None: it could not be settled, and a problem says why. Where nothing answered: the one that was asked for.
     pub tenant_id: Option<String>,
     pub search_engine: SearchEngine,
     /// Whether entities can be used; none where it could not be seen.
@@ -80,6 +81,8 @@ pub enum Tls {
     Verified,
     /// `http`: the key goes in the clear.
     None,
+    /// `https`, and the server did not come to answer.
+    Unknown,
 }
 
 /// How the server searches.
@@ -129,7 +132,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(code: &str, message: impl Into<String>, hint: &str) -> Self {
+    pub fn new(code: &str, message: impl Into<String>, hint: &str) -> Self {
         let hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
         Finding { code: code.to_owned(), message: message.into(), hint }
     }
@@ -143,6 +146,26 @@ impl Finding {
 }
 
 impl Examination {
+    /// Of a target that gave no answer to judge by; `why` says what came instead.
+    #[must_use]
+    pub fn without_answer(connection: &Connection, why: Finding) -> Self {
+        let secure = connection.server.base_url.scheme() == "https";
+        Examination {
+            schema_version: SCHEMA_VERSION,
+            url: shown_url(connection, &connection.server.base_url),
+            tls: if secure { Tls::Unknown } else { Tls::None },
+            server_version: None,
+            tenant_id: connection.tenant_id.map(|tenant| tenant.to_string()),
+            search_engine: SearchEngine::Unknown,
+            licensed: None,
+            clock_ahead_seconds: None,
+            permissions: Vec::new(),
+            least_permissions: LeastPermissions::default(),
+            problems: vec![why],
+            warnings: Vec::new(),
+        }
+    }
+
     /// Whether nothing stands in the way.
     #[must_use]
     pub fn is_sound(&self) -> bool {
@@ -180,11 +203,9 @@ pub async fn examine(connection: &Connection, scope: &Scope) -> Result<Examinati
         .collect()
         .await;
     let search_engine = search_engine(&client).await;
-    let url = connection.shown_url.clone();
-    let url = url.unwrap_or_else(|| client.base_url().as_str().trim_end_matches('/').to_owned());
     let mut examination = Examination {
         schema_version: SCHEMA_VERSION,
-        url,
+        url: shown_url(connection, client.base_url()),
         tls: if client.base_url().scheme() == "https" { Tls::Verified } else { Tls::None },
         server_version: version.map(|version| version.to_string()),
         tenant_id: tenant.map(|tenant| tenant.to_string()),
@@ -202,6 +223,11 @@ pub async fn examine(connection: &Connection, scope: &Scope) -> Result<Examinati
     examination.judge_licence(scope);
     examination.judge_clock(scope);
     Ok(examination)
+}
+
+fn shown_url(connection: &Connection, base: &Url) -> String {
+    let url = connection.shown_url.clone();
+    url.unwrap_or_else(|| base.as_str().trim_end_matches('/').to_owned())
 }
 
 async fn version(client: &Client, problems: &mut Vec<Finding>) -> Result<Option<ServerVersion>, Error> {

@@ -464,8 +464,12 @@ impl Task {
             };
             batch.answer(&change.address, answer);
         }
-        for warning in &outcome.warnings {
-            tracing::warn!(code = warning.code, message = without_answer(&warning.message), "warning");
+        for error in &outcome.errors {
+            tracing::error!(
+                code = error.code,
+                message = without_answer(&error.message),
+                "beside the objects"
+            );
         }
     }
 
