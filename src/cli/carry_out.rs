@@ -48,7 +48,7 @@ impl<'a> CarryOut<'a> {
             false => Ok(SecretValues::default()),
         };
         let secrets = loaded.unwrap_or_else(|mut problems| {
-            run.secret_places.point(&mut problems);
+            run.places.point_at_secrets(&mut problems);
             view.errors.extend(problems.iter().map(ProblemView::from));
             SecretValues::default()
         });

@@ -14,7 +14,7 @@ use crate::engine::secrets::CommandSecrets;
 use crate::engine::select::Selection;
 use crate::engine::session::Session;
 use crate::engine::{self};
-use crate::manifest::{Object, nearest};
+use crate::manifest::{Input, Object, StandardInput, nearest};
 use crate::model::{Address, Guards};
 use crate::reconcile::{Limits, Plan, Problem};
 use crate::report::{Audience, Progress};
@@ -25,14 +25,14 @@ use super::arguments::{
 };
 use super::connect::{Connected, connect};
 use super::failure::Failure;
-use super::places::{self, SecretPlaces};
+use super::places::Places;
 use super::target::choose;
 use super::{load, output, target};
 
 /// A run that is ready to plan.
 pub struct Run {
     pub objects: Vec<Object>,
-    pub secret_places: SecretPlaces,
+    pub places: Places,
     pub session: Session,
     pub record: Box<dyn Record>,
     pub loaded: Loaded,
@@ -111,6 +111,7 @@ pub async fn prepare(arguments: &RunArguments, needs: Needs) -> Result<Run, Fail
 pub struct Reached {
     pub connected: Connected,
     pub objects: Vec<Object>,
+    standard_input: Option<StandardInput>,
     guards: Guards,
     progress: Progress,
 }
@@ -128,12 +129,13 @@ pub async fn reach(arguments: &ConnectArguments, needs: Needs) -> Result<Reached
     let progress = Progress::new(false);
     let documents = std::mem::take(&mut input.secrets);
     let connected = connect(&choice, &arguments.target, &arguments.secrets, documents, &progress).await?;
-    Ok(Reached { connected, objects: input.objects, guards: choice.guards, progress })
+    let Input { objects, standard_input, .. } = input;
+    Ok(Reached { connected, objects, standard_input, guards: choice.guards, progress })
 }
 
 /// From arguments to a target that has answered and a record that has been read.
 pub async fn connected(arguments: &ConnectArguments, needs: Needs) -> Result<Run, Failure> {
-    let Reached { connected, objects, guards, progress } = reach(arguments, needs).await?;
+    let Reached { connected, objects, standard_input, guards, progress } = reach(arguments, needs).await?;
     let Connected { connection, keys, secrets, sandbox } = connected;
     if let (Some(what), None) = (needs.runner_key, &keys) {
         return Err(Failure::NeedsRunnerKey(what));
@@ -151,7 +153,7 @@ pub async fn connected(arguments: &ConnectArguments, needs: Needs) -> Result<Run
     options.limits.instance = guards;
     Ok(Run {
         options,
-        secret_places: SecretPlaces::of(&objects),
+        places: Places::of(&objects, standard_input),
         objects,
         session,
         record,
@@ -303,8 +305,8 @@ impl Run {
         warnings.extend(let_go);
         warnings.append(&mut plan.warnings);
         plan.warnings = warnings;
-        places::of_fields(&mut plan.errors);
-        places::of_fields(&mut plan.warnings);
+        self.places.point(&mut plan.errors);
+        self.places.point(&mut plan.warnings);
         plan
     }
 }

@@ -2,44 +2,48 @@
 
 use std::collections::HashMap;
 
-use crate::manifest::{Object, fields};
+use crate::manifest::{Object, StandardInput, fields};
 use crate::model::{Address, Place, Spec};
 use crate::reconcile::Problem;
 
-/// Problems that name a field of a declaration point at it, instead of at the whole declaration.
-pub fn of_fields(problems: &mut [Problem]) {
-    let pointed =
-        problems.iter().filter_map(|problem| problem.place.as_ref().zip(problem.pointer.as_deref()));
-    let asked: Vec<(&Place, &str)> = pointed.collect();
-    let found = fields::find(&asked);
-    let pointed = problems.iter_mut().filter(|problem| problem.place.is_some() && problem.pointer.is_some());
-    for (problem, found) in pointed.zip(found) {
-        if let Some((place, line)) = found {
-            (problem.place, problem.line) = (Some(place), Some(line));
-        }
-    }
-}
-
-/// Where the secrets of declarations are declared. Kept beside them, for planning uses the declarations up.
+/// Where declarations stand. Kept beside them, for planning uses the declarations up.
 #[derive(Default)]
-pub struct SecretPlaces(HashMap<Address, (Place, Vec<Pointer>)>);
+pub struct Places {
+    secrets: HashMap<Address, (Place, Vec<Pointer>)>,
+    standard_input: Option<StandardInput>,
+}
 
 /// A field of the request's body, and where a manifest declares its secret.
 type Pointer = (&'static str, &'static str);
 
-impl SecretPlaces {
-    pub fn of(objects: &[Object]) -> Self {
+impl Places {
+    pub fn of(objects: &[Object], standard_input: Option<StandardInput>) -> Self {
         let with_secrets = objects.iter().filter_map(|object| {
             let pointers = pointers(&object.spec);
             (!pointers.is_empty()).then(|| (object.address.clone(), (object.place.clone(), pointers)))
         });
-        SecretPlaces(with_secrets.collect())
+        Places { secrets: with_secrets.collect(), standard_input }
+    }
+
+    /// Problems that name a field of a declaration point at it, instead of at the whole declaration.
+    pub fn point(&self, problems: &mut [Problem]) {
+        let pointed =
+            problems.iter().filter_map(|problem| problem.place.as_ref().zip(problem.pointer.as_deref()));
+        let asked: Vec<(&Place, &str)> = pointed.collect();
+        let found = fields::find(&asked, self.standard_input.as_ref());
+        let pointed =
+            problems.iter_mut().filter(|problem| problem.place.is_some() && problem.pointer.is_some());
+        for (problem, found) in pointed.zip(found) {
+            if let Some((place, line)) = found {
+                (problem.place, problem.line) = (Some(place), Some(line));
+            }
+        }
     }
 
     /// Secrets that are not there point at where they are declared. Their pointers are those of the request's body.
-    pub fn point(&self, problems: &mut [Problem]) {
+    pub fn point_at_secrets(&self, problems: &mut [Problem]) {
         for problem in problems.iter_mut() {
-            let declared = problem.address.as_ref().and_then(|address| self.0.get(address));
+            let declared = problem.address.as_ref().and_then(|address| self.secrets.get(address));
             let field = problem.pointer.as_deref().and_then(|pointer| pointer.rsplit('/').next());
             let found = declared.zip(field).and_then(|((_, pointers), field)| {
                 pointers.iter().find(|(name, _)| *name == field).map(|(_, pointer)| (*pointer).to_owned())
@@ -47,7 +51,7 @@ impl SecretPlaces {
             problem.pointer = found;
             problem.place = declared.map(|(place, _)| place.clone());
         }
-        of_fields(problems);
+        self.point(problems);
     }
 }
 

@@ -6,14 +6,18 @@ use std::path::Path;
 
 use super::document;
 use super::finding::Finding;
+use super::input::StandardInput;
 use super::read;
 use super::source::{Locator, SourceFile};
 use super::yaml;
 use crate::model::{Place, SourceLine};
 
 /// Where JSON pointers into declarations lead: each is asked for by the place of its declaration (`Object::place`).
-/// None where the file is gone, is another by now, or was standard input.
-pub fn find(asked: &[(&Place, &str)]) -> Vec<Option<(Place, SourceLine)>> {
+/// None where the file is gone or is another by now, and for standard input that was not kept.
+pub fn find(
+    asked: &[(&Place, &str)],
+    standard_input: Option<&StandardInput>,
+) -> Vec<Option<(Place, SourceLine)>> {
     let mut answers = vec![None; asked.len()];
     let mut by_file: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (number, (place, _)) in asked.iter().enumerate() {
@@ -21,9 +25,10 @@ pub fn find(asked: &[(&Place, &str)]) -> Vec<Option<(Place, SourceLine)>> {
     }
     for (name, numbers) in by_file {
         if name == read::STANDARD_INPUT {
-            continue;
-        }
-        if let Some(file) = read::again(Path::new(name)) {
+            if let Some(StandardInput(text)) = standard_input {
+                in_file(text, &numbers, asked, &mut answers);
+            }
+        } else if let Some(file) = read::again(Path::new(name)) {
             in_file(&file, &numbers, asked, &mut answers);
         }
     }

@@ -1,12 +1,14 @@
 //! What reading the manifests yields: typed documents with their place.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use secrecy::SecretSlice;
 
 use crate::model::{Address, FusionAuthInstanceSpec, InstanceAllow, Place, Spec};
 
 use super::Diagnostic;
+use super::source::SourceFile;
 
 /// One declared object.
 #[derive(Clone, Debug)]
@@ -45,4 +47,15 @@ pub struct Input {
     /// Documents of others, passed over.
     pub passed_over: usize,
     pub warnings: Vec<Diagnostic>,
+    /// Standard input, which cannot be read again; none when it held Secrets, which are not kept as text.
+    pub standard_input: Option<StandardInput>,
+}
+
+/// What came by standard input, kept to find fields in it ([`super::fields::find`]).
+pub struct StandardInput(pub(super) SourceFile);
+
+impl fmt::Debug for StandardInput {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "StandardInput({} bytes)", self.0.text.len())
+    }
 }

@@ -90,8 +90,12 @@ impl Judge {
         for (index, locale) in
             locales.iter().take(MOST).enumerate().filter(|(_, locale)| !values::is_locale(locale))
         {
+            let hint = match values::renamed_language(locale) {
+                Some(now) => format!("the language's code is \"{now}\" by now"),
+                None => "a language and, if wanted, a region: en, en_US, de-DE".to_owned(),
+            };
             self.invalid(format!("{pointer}/{index}"), format!("\"{}\" is no known locale", shorten(locale)))
-                .hint("a language and, if wanted, a region: en, en_US, de-DE");
+                .hint(hint);
         }
     }
 

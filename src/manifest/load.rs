@@ -11,7 +11,7 @@ use std::thread;
 use super::diagnostic::{Diagnostic, sort};
 use super::document::{self, Batch};
 use super::finding::Finding;
-use super::input::Input;
+use super::input::{Input, StandardInput};
 use super::resolve::{self, Everything};
 use super::source::SourceFile;
 use super::{bodies, read};
@@ -65,7 +65,12 @@ impl std::error::Error for LoadError {}
 /// Nothing of ours is there, or something is wrong: then all that is wrong is told.
 pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Result<Input, LoadError> {
     let (files, diagnostics) = read::files(paths, options.recursive);
-    load_files(&files, diagnostics, options)
+    let mut input = load_files(&files, diagnostics, options)?;
+    if input.secrets.is_empty() {
+        let standard_input = files.into_iter().find(|file| &*file.name == read::STANDARD_INPUT);
+        input.standard_input = standard_input.map(StandardInput);
+    }
+    Ok(input)
 }
 
 /// Judges files that were read.

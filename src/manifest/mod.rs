@@ -31,5 +31,5 @@ pub mod yaml;
 pub use crate::model::SourceLine;
 pub use diagnostic::{Diagnostic, Severity, nearest, render_line, sort};
 pub use header::MOVED_FROM;
-pub use input::{Input, Instance, Object, SecretDocuments};
+pub use input::{Input, Instance, Object, SecretDocuments, StandardInput};
 pub use load::{LoadError, LoadOptions, load};

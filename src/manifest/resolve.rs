@@ -150,6 +150,7 @@ impl Everything {
             secrets: secrets.map(|secret| ((secret.namespace, secret.name), secret.values)).collect(),
             passed_over,
             warnings,
+            standard_input: None,
         }
     }
 }

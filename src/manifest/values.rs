@@ -49,6 +49,16 @@ pub fn is_locale(text: &str) -> bool {
     known && parts.next().is_none() && (region.is_some() || !text.ends_with(['_', '-']))
 }
 
+/// The code of a language whose former code ISO 639 withdrew; Java from version 17 on, and so FusionAuth, writes it so.
+pub fn renamed_language(locale: &str) -> Option<&'static str> {
+    match locale.split(['_', '-']).next()? {
+        "iw" => Some("he"),
+        "in" => Some("id"),
+        "ji" => Some("yi"),
+        _ => None,
+    }
+}
+
 fn is_region(text: &str) -> bool {
     let digits = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
     digits || (text.len() == 2 && REGIONS.split(' ').any(|region| region == text))

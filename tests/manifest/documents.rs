@@ -205,6 +205,7 @@ const BAD: &[(&str, &str, &str, u32)] = &[
     ("User", "email: a@b\nid: 3c219e58ed0e4b18ad48f4f92793ae32", "invalid-value", 2),
     ("User", "email: a@b\nid: \"{3c219e58-ed0e-4b18-ad48-f4f92793ae32}\"", "invalid-value", 2),
     ("User", "email: a@b\npreferredLanguages: [en_US, xx_YY]", "invalid-value", 2),
+    ("User", "email: a@b\npreferredLanguages: [iw_IL]", "invalid-value", 2),
     (
         "User",
         "email: a@b\npreferredLanguages: [en, en, en, en, en, en, en, en, en, en, en, en, en, en, en, en, en, en, en, en, en]",

@@ -113,8 +113,8 @@ async fn no_secret_that_the_server_returns_is_shown_or_kept() {
         let name = format!("{PERSONAL}-{level}");
         let user = json!({"user": {"firstName": name, "mobilePhone": format!("+1{PERSONAL}")}});
         scene.world.request("PATCH", &format!("/api/user/{}", id(5)), user).await;
-        let named = format!("\"firstName\":\"Declared\",\"username\":\"adopted\"");
-        let text = declared(level).replace("\"username\":\"adopted\"", &named);
+        let named = "\"firstName\":\"Declared\",\"username\":\"adopted\"";
+        let text = declared(level).replace("\"username\":\"adopted\"", named);
         let file = scene.write("manifests.yaml", &text);
         for format in ["text", "json", "markdown"] {
             check(&["plan", "-f", &file, "-o", format], &[0]);
