@@ -159,6 +159,10 @@ pub fn exit_of_outcome(outcome: &Outcome) -> Exit {
             Exit::Partly
         };
     }
+    if outcome.interrupted.is_some() && failed == 0 && outcome.count(Status::Stale) == 0 {
+        // By a signal, before the first change was through.
+        return Exit::Partly;
+    }
     let unreachable =
         |change: &ChangeOutcome| change.problem.as_ref().is_some_and(|problem| problem.code == UNREACHABLE);
     if outcome.count(Status::Stale) > 0 && failed == 0 {

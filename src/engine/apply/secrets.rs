@@ -3,7 +3,7 @@
 use crate::model::Address;
 use crate::reconcile::{Plan, Problem};
 
-use super::super::secrets::{SecretError, SecretResolver, SecretValues, describe};
+use super::super::secrets::{SecretError, SecretResolver, SecretValues};
 
 /// The values of all secrets that the plan sends.
 ///
@@ -16,16 +16,14 @@ pub async fn load_secrets(plan: &Plan, resolver: &dyn SecretResolver) -> Result<
         for slot in change.calls.iter().flat_map(|call| &call.secrets) {
             let namespace = &change.address.namespace;
             if let Err(error) = values.load(resolver, namespace, &slot.source, slot.may_be_empty).await {
-                problems
-                    .push(problem(&change.address, &error, &describe(&slot.source)).pointing(&slot.pointer));
+                problems.push(problem(&change.address, &error).pointing(&slot.pointer));
             }
         }
     }
     if problems.is_empty() { Ok(values) } else { Err(problems) }
 }
 
-fn problem(address: &Address, error: &SecretError, what: &str) -> Problem {
-    let message = format!("{address} needs {what}, and {error}");
-    let problem = Problem::error("secret-not-available", message, "").of(address);
+fn problem(address: &Address, error: &SecretError) -> Problem {
+    let problem = Problem::error("secret-not-available", error.to_string(), "").of(address);
     Problem { hint: error.hint(), ..problem }
 }

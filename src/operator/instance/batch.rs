@@ -17,13 +17,12 @@ use crate::engine::select::Selection;
 use crate::fusionauth;
 use crate::manifest::Object;
 use crate::model::{Address, ApprovalMode, Deletion, Drift, Guards, Kind, NonNull, NumberOrPercent, Policy};
-use crate::reconcile::{
-    Action, Blame, Change as Planned, FieldChange, Limits, Outcome, Plan, Problem, RecordUpdate, Risk, Status,
-};
+use crate::reconcile::{Change as Planned, Limits, Plan, RecordUpdate};
 
-use super::answer::{Change, told, without_answer};
+use super::answer::{told, without_answer};
 use super::connect::{Connected, not_connected};
 use super::ledger::Runner;
+use super::settle::{is_drift, is_to_blame, paths, refused};
 use super::task::Task;
 use super::{Answer, Item, Wanted, Work};
 
@@ -43,14 +42,14 @@ pub fn plan<'a>(
 
 /// The turns of a batch, and the answers as they become known.
 #[derive(Default)]
-struct Batch {
-    wanted: BTreeMap<Address, Box<Wanted>>,
-    deleted: BTreeMap<Address, Policy>,
+pub(super) struct Batch {
+    pub(super) wanted: BTreeMap<Address, Box<Wanted>>,
+    pub(super) deleted: BTreeMap<Address, Policy>,
     answers: HashMap<Address, Answer>,
 }
 
 impl Batch {
-    fn answer(&mut self, address: &Address, answer: Answer) {
+    pub(super) fn answer(&mut self, address: &Address, answer: Answer) {
         self.wanted.remove(address);
         self.deleted.remove(address);
         self.answers.insert(address.clone(), answer);
@@ -60,7 +59,7 @@ impl Batch {
         self.wanted.is_empty() && self.deleted.is_empty()
     }
 
-    fn open(&self) -> BTreeSet<Address> {
+    pub(super) fn open(&self) -> BTreeSet<Address> {
         self.wanted.keys().chain(self.deleted.keys()).cloned().collect()
     }
 }
@@ -167,7 +166,7 @@ impl Task {
             let mut plan = planned;
             self.sort_out(batch, &mut plan);
             if plan.changes.is_empty() && plan.records.is_empty() && !self.lets_go(batch) {
-                self.settle_unchanged(batch, &plan);
+                self.settle_unchanged(batch);
                 return Ok(());
             }
             if self.hold(batch, &plan).await? {
@@ -436,97 +435,9 @@ impl Task {
         let outcome = apply.run().await;
         ledger.settle(connected.runner_keys.is_some());
         self.settle(batch, &plan, &outcome?);
-        self.settle_unchanged(batch, &plan);
+        self.settle_unchanged(batch);
         Ok(())
     }
-
-    /// Answers by what became of the changes.
-    fn settle(&mut self, batch: &mut Batch, plan: &Plan, outcome: &Outcome) {
-        for (change, end) in plan.changes.iter().zip(&outcome.changes) {
-            let message = end.problem.as_ref().map(told);
-            let answer = match end.status {
-                Status::Done => {
-                    if change.action == Action::Delete {
-                        self.deletions.done(&change.address, Instant::now(), true);
-                    }
-                    done(batch, change, end.notes.clone())
-                }
-                Status::Failed => self.failed(change.kind(), end.problem.as_ref(), message),
-                Status::Blocked => Answer::Dependency {
-                    on: change.depends_on.clone(),
-                    message: message.unwrap_or_else(|| "what it depends on failed".to_owned()),
-                },
-                Status::Stale | Status::NotStarted => {
-                    let interrupted = outcome.interrupted.as_deref().map(without_answer);
-                    let message = message.or_else(|| interrupted.map(str::to_owned));
-                    Answer::Failed { message: message.unwrap_or_else(|| "it was not begun".to_owned()) }
-                }
-            };
-            batch.answer(&change.address, answer);
-        }
-        for error in &outcome.errors {
-            tracing::error!(
-                code = error.code,
-                message = without_answer(&error.message),
-                "beside the objects"
-            );
-        }
-    }
-
-    fn failed(&mut self, kind: Kind, problem: Option<&Problem>, message: Option<String>) -> Answer {
-        let message = message.unwrap_or_else(|| "it failed".to_owned());
-        match problem.map(|problem| problem.code.as_str()) {
-            Some("not-permitted") => {
-                self.stalled_kinds.insert(kind, message.clone());
-                Answer::Refused { reason: "KeyLacksPermission", message }
-            }
-            Some("kind-stopped") => {
-                let first = self.stalled_kinds.get(&kind).cloned();
-                Answer::Refused { reason: "KeyLacksPermission", message: first.unwrap_or(message) }
-            }
-            Some("adoption-conflict" | "claimed") => Answer::Refused { reason: "Conflict", message },
-            _ => Answer::Failed { message },
-        }
-    }
-
-    /// What has no answer by now had nothing to be done about it.
-    fn settle_unchanged(&mut self, batch: &mut Batch, plan: &Plan) {
-        let mut notes: HashMap<&Address, String> = HashMap::new();
-        for warning in &plan.warnings {
-            if let Some(address) = &warning.address {
-                notes.insert(address, told(warning));
-            }
-        }
-        for address in batch.open() {
-            let answer = if batch.deleted.contains_key(&address) {
-                self.deletions.done(&address, Instant::now(), false);
-                Answer::Gone { changed: false }
-            } else {
-                Answer::Unchanged { id: self.id(&address) }
-            };
-            batch.answer(&address, answer);
-        }
-    }
-
-    fn id(&self, address: &Address) -> Option<String> {
-        let entry = self.ledger.as_ref()?.loaded().entries.by_address(address)?;
-        entry.key.id().map(|id| id.to_string())
-    }
-}
-
-fn done(batch: &Batch, change: &Planned, notes: Vec<String>) -> Answer {
-    if batch.deleted.contains_key(&change.address) {
-        return Answer::Gone { changed: true };
-    }
-    let drift = batch.wanted.get(&change.address).is_some_and(|wanted| is_drift(wanted, change));
-    Answer::Changed(Change {
-        id: change.key.id().map(|id| id.to_string()),
-        action: change.action,
-        reason: change.reason,
-        drift,
-        paths: paths(&change.fields),
-        notes,
-    })
 }
 
 /// Takes the changes of answered objects out of the plan, and those that depend on them.
@@ -572,55 +483,6 @@ fn redirect(entries: &mut Entries, address: &Address, policy: &Policy) {
 
 fn orphans(policy: &Policy, address: &Address) -> bool {
     policy.deletion(address.kind) == Deletion::Orphan
-}
-
-fn is_drift(wanted: &Wanted, change: &Planned) -> bool {
-    use crate::reconcile::Reason;
-    // A secret that was rotated in the cluster is nobody else's doing.
-    let secrets_only = !change.fields.is_empty()
-        && change.fields.iter().all(|field| field.sensitivity == crate::model::Sensitivity::Secret);
-    wanted.was_ready && !secrets_only && matches!(change.reason, Reason::Differs | Reason::Missing)
-}
-
-fn paths(fields: &[FieldChange]) -> Vec<String> {
-    fields.iter().map(|field| field.path.clone()).collect()
-}
-
-/// A guard speaks of the plan as a whole; what else happens to be planned with the object that it means goes on.
-fn is_to_blame(change: &Planned, problem: &Problem) -> bool {
-    match problem.code.as_str() {
-        "hard-delete" => change.risk == Risk::HardDeletesPerson,
-        "admin-roles" => change.risk == Risk::GivesAdministration,
-        _ => true,
-    }
-}
-
-fn refused(problem: &Problem) -> Answer {
-    let hint = match problem.code.as_str() {
-        "hard-delete" => Some("guards.allowHardDelete: true on the instance lets it pass"),
-        "admin-roles" => Some("guards.allowAdminRoles: true on the instance lets it pass"),
-        "max-changed-users" => Some("guards.maxChangedUsers on the instance is the limit"),
-        _ => None,
-    };
-    let mut problem = problem.clone();
-    if let Some(hint) = hint {
-        problem.hint = Some(hint.to_owned());
-    }
-    let problem = &problem;
-    let reason = match problem.code.as_str() {
-        "adoption-conflict"
-        | "ambiguous-adoption"
-        | "claimed"
-        | "claimed-by-another-owner"
-        | "link-held-by-another-user" => "Conflict",
-        "unresolved-reference" | "ambiguous-reference" => "ReferenceNotFound",
-        "reference-outside-selection" => {
-            return Answer::Dependency { on: Vec::new(), message: told(problem) };
-        }
-        _ if problem.blame == Blame::Guard => "Guard",
-        _ => "Invalid",
-    };
-    Answer::Refused { reason, message: told(problem) }
 }
 
 /// What a key may not do, in our words.

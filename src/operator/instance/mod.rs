@@ -7,6 +7,7 @@ mod batch;
 mod connect;
 mod deletions;
 mod ledger;
+mod settle;
 mod task;
 mod tick;
 
