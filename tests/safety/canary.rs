@@ -2,8 +2,7 @@
 //! file and log level, over success and failure: they are nowhere, in no encoding. (Every secret is told apart by its
 //! name, so that what leaks is named.)
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -11,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::{Value, json};
 
+use super::proxy;
 use super::scene::{Scene, id, manifests};
 use crate::command::shown;
 
@@ -197,67 +197,29 @@ fn journals_hold(folder: &Path, needle: &str) -> bool {
 
 /// Stands before a sandbox; answers some requests by itself, and everything that it was sent stands in the answer.
 fn echo(sandbox: &str, status: &'static str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let sandbox = sandbox.trim_start_matches("http://").to_owned();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (mut stream, sandbox) = (stream.unwrap(), sandbox.clone());
-            std::thread::spawn(move || {
-                let Some((head, body)) = request(&mut stream) else { return };
-                let is_object = ["/api/user", "/api/entity", "/api/identity-provider/link"]
-                    .iter()
-                    .any(|path| head.split(' ').nth(1).is_some_and(|found| found.starts_with(path)));
-                let is_write = head.starts_with("POST") || head.starts_with("PATCH");
-                if is_object && is_write && !head.contains("/search") {
-                    let told = format!("{head} {}", String::from_utf8_lossy(&body));
-                    let errors = json!([{"code": format!("[invalid]{told}"), "message": told},
-                        {"code": API_KEY, "message": API_KEY}]);
-                    let answer = json!({"fieldErrors": {told.clone(): errors, "entity.name": errors,
-                        "user.username": errors, "user.password": errors, API_KEY: errors}, "generalErrors": [{"code": "[X]", "message": told}]})
-                    .to_string();
-                    let head = format!(
-                        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n\
-                         Content-Length: {}\r\n\r\n",
-                        answer.len()
-                    );
-                    let _ = stream.write_all(format!("{head}{answer}").as_bytes());
-                    return;
-                }
-                let mut inner = TcpStream::connect(sandbox).unwrap();
-                let head = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
-                inner.write_all(head.as_bytes()).unwrap();
-                inner.write_all(&body).unwrap();
-                let mut answer = Vec::new();
-                let _ = inner.read_to_end(&mut answer);
-                let _ = stream.write_all(&answer);
-            });
+    proxy::before(sandbox, move |request| {
+        let head = &request.head;
+        let is_object = ["/api/user", "/api/entity", "/api/identity-provider/link"]
+            .iter()
+            .any(|path| head.split(' ').nth(1).is_some_and(|found| found.starts_with(path)));
+        let is_write = head.starts_with("POST") || head.starts_with("PATCH");
+        if !is_object || !is_write || head.contains("/search") {
+            return request.forward();
         }
-    });
-    url
-}
-
-/// Head and body of a request.
-pub fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
-    let (mut bytes, mut part) = (Vec::new(), [0; 4096]);
-    loop {
-        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4);
-        if let Some(end) = end {
-            let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-            let length = head
-                .lines()
-                .filter_map(|line| line.split_once(':'))
-                .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-                .map_or(0, |(_, length)| length.trim().parse().unwrap());
-            if bytes.len() >= end + length {
-                return Some((head, bytes[end..].to_vec()));
-            }
-        }
-        match stream.read(&mut part) {
-            Ok(0) | Err(_) => return None,
-            Ok(read) => bytes.extend_from_slice(&part[..read]),
-        }
-    }
+        let told = format!("{head} {}", String::from_utf8_lossy(&request.body));
+        let errors = json!([{"code": format!("[invalid]{told}"), "message": told},
+            {"code": API_KEY, "message": API_KEY}]);
+        let answer = json!({"fieldErrors": {told.clone(): errors, "entity.name": errors,
+            "user.username": errors, "user.password": errors, API_KEY: errors},
+            "generalErrors": [{"code": "[X]", "message": told}]})
+        .to_string();
+        let length = answer.len();
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n\
+             Content-Length: {length}\r\n\r\n{answer}"
+        )
+        .into_bytes()
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

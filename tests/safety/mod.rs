@@ -6,5 +6,6 @@ mod canary;
 mod frozen;
 mod killed;
 mod process;
+mod proxy;
 mod returned;
 mod scene;

@@ -1,40 +1,18 @@
 //! Secrets that FusionAuth returns, in every answer where a server may put them: they are in nothing that a run
 //! prints, logs or leaves. And people's data that only the server knows, which is masked in what is printed.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Map, Value, json};
 
-use super::canary::{MARK, assert_absent, assert_files, declared, request, run_at, scene};
+use super::canary::{MARK, assert_absent, assert_files, declared, run_at, scene};
+use super::proxy;
 use super::scene::id;
 use crate::command::shown;
 
 /// What no manifest declares and only the server knows of a person.
 const PERSONAL: &str = "p3rsonal";
-
-/// Stands before a sandbox, and puts a secret into every place of an answer that has one in FusionAuth.
-fn telling(sandbox: &str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let sandbox = sandbox.trim_start_matches("http://").to_owned();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (mut stream, sandbox) = (stream.unwrap(), sandbox.clone());
-            std::thread::spawn(move || {
-                let Some((head, body)) = request(&mut stream) else { return };
-                let mut inner = TcpStream::connect(sandbox).unwrap();
-                let head = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
-                inner.write_all(head.as_bytes()).unwrap();
-                inner.write_all(&body).unwrap();
-                let mut answer = Vec::new();
-                let _ = inner.read_to_end(&mut answer);
-                let _ = stream.write_all(&with_secrets(&answer));
-            });
-        }
-    });
-    url
-}
 
 /// The answer with secrets in it; as it is when it is no JSON.
 fn with_secrets(answer: &[u8]) -> Vec<u8> {
@@ -99,7 +77,14 @@ fn tell(fields: &mut Map<String, Value>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_secret_that_the_server_returns_is_shown_or_kept() {
     let scene = scene().await;
-    let url = telling(&scene.world.running.url());
+    let told = Arc::new(AtomicUsize::new(0));
+    let telling = told.clone();
+    let url = proxy::before(&scene.world.running.url(), move |request| {
+        let answer = with_secrets(&request.forward());
+        let secrets = String::from_utf8_lossy(&answer).matches(MARK).count();
+        telling.fetch_add(secrets, Ordering::Relaxed);
+        answer
+    });
     let plan = scene.path("plan.json").display().to_string();
     let check = |arguments: &[&str], exit: &[i32]| {
         let output = run_at(&scene, Some(&url), arguments);
@@ -135,6 +120,8 @@ async fn no_secret_that_the_server_returns_is_shown_or_kept() {
         &["destroy", "--auto-approve", "--max-deletes=100", "--max-changed-users=100", "-o", "markdown"],
         &[0],
     );
+    let told = told.load(Ordering::Relaxed);
+    assert!(told > 1000, "{told} secrets were told");
     assert_files(scene.folder());
     assert_absent("the record in groups", &scene.world.get("/api/group").await.to_string());
 }
