@@ -63,25 +63,27 @@ impl<'a> Reader<'a> {
                 node = next;
                 continue;
             }
-            let alternatives =
-                ["anyOf", "oneOf"].iter().find_map(|word| node.get(*word)).and_then(Value::as_array);
-            let not_null = alternatives.map(|all| {
-                all.iter()
-                    .filter(|schema| schema.get("type") != Some(&Value::from("null")))
-                    .collect::<Vec<_>>()
-            });
-            match not_null.as_deref() {
-                Some([only]) => node = only,
+            match self.alternatives(node).as_slice() {
+                [only] => node = only,
                 _ => return node,
             }
         }
         node
     }
 
-    /// The schema of an object, or of an array's elements.
+    /// The schemas of which one fits, "null" apart; none where there is no choice.
+    fn alternatives(&self, node: &'a Value) -> Vec<&'a Value> {
+        let all = ["anyOf", "oneOf"].iter().find_map(|word| node.get(*word)).and_then(Value::as_array);
+        let is_something = |schema: &&Value| schema.get("type") != Some(&Value::from("null"));
+        all.into_iter().flatten().filter(is_something).collect()
+    }
+
+    /// The schema of an object, of an array's elements, or of the alternative that is an object.
     fn object(&self, node: &'a Value) -> &'a Value {
         let node = self.resolve(node);
-        node.get("items").map_or(node, |items| self.resolve(items))
+        let node = node.get("items").map_or(node, |items| self.resolve(items));
+        let alternatives = self.alternatives(node).into_iter().map(|schema| self.resolve(schema));
+        alternatives.into_iter().find(|schema| schema.get("properties").is_some()).unwrap_or(node)
     }
 
     fn fields(&self, node: &'a Value) -> Option<&'a Map<String, Value>> {
@@ -98,16 +100,19 @@ impl<'a> Reader<'a> {
         if let Some(items) = node.get("items") {
             return format!("[]{}", self.type_name(items));
         }
-        let word = match node.get("type") {
-            Some(Value::String(word)) => word.as_str(),
+        let words: Vec<String> = match node.get("type") {
+            Some(Value::String(word)) => vec![word.clone()],
             Some(Value::Array(words)) => {
-                words.iter().filter_map(Value::as_str).find(|word| *word != "null").unwrap_or("any")
+                let words = words.iter().filter_map(Value::as_str).filter(|word| *word != "null");
+                words.map(str::to_owned).collect()
             }
-            _ if node.get("properties").is_some() => "object",
-            _ if self.choices(node).is_some() => "string",
-            _ => "any",
+            _ if node.get("properties").is_some() => vec!["object".to_owned()],
+            _ if self.choices(node).is_some() => vec!["string".to_owned()],
+            _ => self.alternatives(node).into_iter().map(|schema| self.type_name(schema)).collect(),
         };
-        if word == "object" { "Object".to_owned() } else { word.to_owned() }
+        let words: Vec<&str> =
+            words.iter().map(|word| if word == "object" { "Object" } else { word.as_str() }).collect();
+        if words.is_empty() { "any".to_owned() } else { words.join(" or ") }
     }
 
     /// The words of an enumeration.
@@ -197,6 +202,32 @@ mod tests {
         assert!(user(&[]).unwrap().contains("  email <string>"));
         assert_eq!(user(&["spec", "email"]), user(&["email"]));
         assert!(user(&["metadata"]).unwrap().contains("  name <string> -required-"));
+    }
+
+    #[test]
+    fn every_field_of_every_kind_is_explained() {
+        fn below(kind: Kind, path: &[&str], told: &mut usize) {
+            let schema = schema::of(kind);
+            let page = explain(kind, schema, path).unwrap_or_else(|error| panic!("{error}"));
+            let (_, description) = page.split_once("DESCRIPTION:\n").unwrap();
+            assert!(!description.trim_start_matches(' ').starts_with('\n'), "{kind}.{path:?}: {page}");
+            *told += 1;
+            // What is asked for and not there is answered with the names that are.
+            let known = explain(kind, schema, &[path, &["no such field"]].concat()).unwrap_err().known;
+            for name in &known {
+                below(kind, &[path, &[name]].concat(), told);
+            }
+        }
+        let mut told = 0;
+        for kind in Kind::ALL {
+            below(kind, &[], &mut told);
+        }
+        assert!(told > 150, "{told}");
+        let link = |path: &[&str]| {
+            explain(Kind::IdentityProviderLink, schema::of(Kind::IdentityProviderLink), path).unwrap()
+        };
+        assert!(link(&["pendingLink", "id"]).contains("pendingLink.id <string or Object>"));
+        assert!(link(&["pendingLink", "id", "secretKeyRef", "name"]).contains("<string>"));
     }
 
     #[test]
