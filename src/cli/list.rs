@@ -1,11 +1,12 @@
 //! `fusionkeep list` and `fusionkeep show`: what we own, by the record; with manifests, how it compares to them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::engine::error::exit_of_plan;
+use crate::manifest::Object;
 use crate::model::{Address, Deletion};
 use crate::reconcile::{Action, Blame, Entry, Key, Plan, Problem};
 use crate::report::{View, visible};
@@ -138,66 +139,68 @@ pub fn show(arguments: &ShowArguments) -> Result<Exit, Failure> {
 
 /// The selected entries of the record, in the order of kinds and addresses; and how the comparison ended.
 async fn held(run: &mut Run) -> Result<(Vec<Held>, Exit), Failure> {
-    let compared = match run.objects.is_empty() {
-        true => None,
-        false => Some(Compared::of(run).await?),
+    let (states, exit) = match run.objects.is_empty() {
+        true => (None, Exit::Done),
+        false => {
+            let mut declared = Declared::of(&run.objects);
+            let plan = run.plan().await?;
+            declared.compare(&plan);
+            output::tell_problems(&View::of_plan(&plan, run.audience));
+            (Some(declared), exit_of_plan(&plan, false))
+        }
     };
     let selected = |entry: &&Entry| run.options.selection.selects_address(&entry.address);
     let mut entries: Vec<&Entry> = run.loaded.entries.iter().filter(selected).collect();
     entries.sort_by(|one, other| one.address.cmp(&other.address));
     let held = |entry: &Entry| {
-        let state = compared.as_ref().map(|compared| compared.state(&entry.address));
+        let state = states.as_ref().map(|declared| declared.state(&entry.address));
         Held { state, ..Held::from(entry) }
     };
-    let held = entries.into_iter().map(held).collect();
-    let Some(Compared { plan, .. }) = compared else { return Ok((held, Exit::Done)) };
-    let view = View::of_plan(&plan, run.audience);
-    output::tell_problems(&view);
-    Ok((held, exit_of_plan(&plan, false)))
+    Ok((entries.into_iter().map(held).collect(), exit))
 }
 
-/// A plan, asked what it says of what the record holds.
-struct Compared {
-    /// What an entry's address is declared as: itself, or the name that it moved to.
-    declared: HashMap<Address, Declared>,
-    actions: HashMap<Address, Action>,
-    plan: Plan,
-}
-
+/// How what is declared compares to what is live.
 struct Declared {
-    address: Address,
-    suspended: bool,
+    states: HashMap<Address, State>,
+    /// What the record may still hold under a former name.
+    moved: HashMap<Address, Address>,
 }
 
-impl Compared {
-    async fn of(run: &mut Run) -> Result<Self, Failure> {
-        let mut declared = HashMap::new();
-        for object in &run.objects {
-            for address in object.moved_from.iter().chain(std::iter::once(&object.address)) {
-                let (new, suspended) = (object.address.clone(), object.spec.suspend());
-                declared.insert(address.clone(), Declared { address: new, suspended });
+impl Declared {
+    fn of(objects: &[Object]) -> Self {
+        let state =
+            |object: &Object| if object.spec.suspend() { State::Suspended } else { State::AsDeclared };
+        let moved =
+            objects.iter().filter_map(|object| Some((object.moved_from.clone()?, object.address.clone())));
+        Declared {
+            states: objects.iter().map(|object| (object.address.clone(), state(object))).collect(),
+            moved: moved.collect(),
+        }
+    }
+
+    fn compare(&mut self, plan: &Plan) {
+        // An error of the whole input leaves open what was compared.
+        let of_all = |problem: &Problem| problem.address.is_none() && problem.blame == Blame::Error;
+        let all = plan.errors.iter().any(of_all);
+        let wrong: HashSet<&Address> =
+            plan.errors.iter().filter_map(|error| error.address.as_ref()).collect();
+        for (address, state) in &mut self.states {
+            if *state == State::AsDeclared && (all || wrong.contains(address)) {
+                *state = State::Unclear;
             }
         }
-        let plan = run.plan().await?;
-        let withheld = plan.withheld.iter().map(|withheld| (withheld.address.clone(), withheld.action));
-        let changes = plan.changes.iter().map(|change| (change.address.clone(), change.action));
-        Ok(Compared { declared, actions: withheld.chain(changes).collect(), plan })
+        let withheld = plan.withheld.iter().map(|withheld| (&withheld.address, withheld.action));
+        let changes = plan.changes.iter().map(|change| (&change.address, change.action));
+        for (address, action) in withheld.chain(changes) {
+            if let Some(state) = self.states.get_mut(address) {
+                *state = if action == Action::Create { State::Missing } else { State::Differs };
+            }
+        }
     }
 
     fn state(&self, held: &Address) -> State {
-        let Some(declared) = self.declared.get(held) else { return State::NotDeclared };
-        let about_it = |problem: &Problem| match &problem.address {
-            Some(address) => *address == declared.address,
-            // Of the whole input: what was not compared for it cannot be told apart.
-            None => problem.blame == Blame::Error,
-        };
-        match self.actions.get(&declared.address) {
-            Some(Action::Create) => State::Missing,
-            Some(_) => State::Differs,
-            None if declared.suspended => State::Suspended,
-            None if self.plan.errors.iter().any(about_it) => State::Unclear,
-            None => State::AsDeclared,
-        }
+        let now = self.states.get(held).or_else(|| self.states.get(self.moved.get(held)?));
+        now.copied().unwrap_or(State::NotDeclared)
     }
 }
 

@@ -73,11 +73,6 @@ pub struct Rebuilds {
 }
 
 impl Needs {
-    /// What deletes objects that no manifest declares, where the command does.
-    fn deletes_undeclared(&self, prune: bool) -> Option<&'static str> {
-        if prune { Some("--prune") } else { self.no_objects.then_some("destroy") }
-    }
-
     /// Of a command that can do without manifests.
     pub fn without_manifests() -> Self {
         Needs { no_objects: true, ..Needs::default() }
@@ -87,8 +82,10 @@ impl Needs {
 /// From arguments to a run that is ready to plan.
 pub async fn prepare(arguments: &RunArguments, needs: Needs) -> Result<Run, Failure> {
     let prune = arguments.prune;
-    let needs = Needs { runner_key: needs.runner_key.or(prune.then_some("--prune")), ..needs };
-    if let (Some(what), true) = (needs.deletes_undeclared(prune), arguments.selection.selector.is_some()) {
+    // Only what deletes by the record needs a runner key from the start.
+    let deletes = prune.then_some("--prune").or(needs.runner_key);
+    let needs = Needs { runner_key: needs.runner_key.or(deletes), ..needs };
+    if let (Some(what), true) = (deletes, arguments.selection.selector.is_some()) {
         return Err(Failure::Argument {
             message: format!("{what} does not go with -l: the record holds no labels"),
             hint: Some("narrow it with --target KIND/NAME".to_owned()),
@@ -217,13 +214,11 @@ pub fn selected<'a, I: Iterator<Item = &'a Address>>(
     lacking: &str,
 ) -> Result<Selection, Failure> {
     let targets: BTreeSet<Address> = arguments.targets.iter().cloned().collect();
-    let unknown: BTreeSet<&Address> = match targets.is_empty() {
-        true => BTreeSet::new(),
-        false => {
-            let known: HashSet<&Address> = known().collect();
-            targets.iter().filter(|target| !known.contains(target)).collect()
-        }
-    };
+    if targets.is_empty() {
+        return Ok(Selection::default());
+    }
+    let all: HashSet<&Address> = known().collect();
+    let unknown: Vec<&Address> = targets.iter().filter(|target| !all.contains(target)).collect();
     let Some(first) = unknown.first() else { return Ok(Selection { targets, labels: None }) };
     let all: Vec<String> = known().map(ToString::to_string).collect();
     let near = nearest(&first.to_string(), all.iter().map(String::as_str));

@@ -22,6 +22,14 @@ pub struct Connection {
     pub owner: Owner,
 }
 
+impl Connection {
+    /// What the server is called in plans, records and reports.
+    pub fn url(&self) -> String {
+        let base = || self.server.base_url.as_str().trim_end_matches('/').to_owned();
+        self.shown_url.clone().unwrap_or_else(base)
+    }
+}
+
 /// A server that has answered, and the tenant that was settled.
 #[derive(Debug)]
 pub struct Session {
@@ -44,9 +52,7 @@ impl Session {
             return Err(Error::OldServer(version));
         }
         let tenant_id = settle_tenant(&client, connection.tenant_id).await?;
-        let url = connection.shown_url.clone();
-        let url = url.unwrap_or_else(|| client.base_url().as_str().trim_end_matches('/').to_owned());
-        let target = Target { url, tenant_id, server_version: version.to_string() };
+        let target = Target { url: connection.url(), tenant_id, server_version: version.to_string() };
         Ok(Session {
             client: client.with_tenant(Some(tenant_id)),
             version,

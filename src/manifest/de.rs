@@ -204,7 +204,8 @@ impl Context {
         here.map(|(_, name)| *name).collect()
     }
 
-    fn skips(&self, value: Value<'_>) -> bool {
+    /// Whether the value is left out.
+    pub fn skips(&self, value: Value<'_>) -> bool {
         !self.skip.is_empty() && (self.skip.contains(&value.at()) || self.skip.contains(&value.content_at()))
     }
 }

@@ -253,16 +253,17 @@ impl Reader<'_> {
             && only_known_fields(root)
             && !context.unknown.get()
             && body.as_ref().is_ok_and(is_well_formed);
-        let Partial { body, is_whole, skipped, hidden } = match fits {
-            true => Partial { body: body.ok(), is_whole: true, skipped: HashSet::new(), hidden: Vec::new() },
+        let Partial { body, context, hidden } = match fits {
+            true => Partial { body: body.ok(), context, hidden: Vec::new() },
             false => explained(subject, body, &mut findings),
         };
+        let is_whole = context.made_up.is_empty();
         if let Some(body) = &body {
             let verdicts = body.verdicts(root.get("spec").unwrap_or(root)).into_iter();
             // What seems to be missing may only be what was left out as wrong.
             let verdicts = verdicts.filter(|verdict| fits || verdict.code != "missing-field");
             // Nor is anything said of what was made up.
-            let verdicts = verdicts.filter(|verdict| is_whole || stands(root, &verdict.pointer, &skipped));
+            let verdicts = verdicts.filter(|verdict| is_whole || stands(root, &verdict.pointer, &context));
             findings.extend(verdicts.map(|verdict| found(root, verdict)));
         }
         let address = header.as_ref().map(|header| header.address.clone()).or_else(|| address_of(kind, root));
@@ -382,17 +383,14 @@ fn explained(subject: Subject<'_>, body: Result<Body, ReadError>, findings: &mut
             Err(_) => break None,
         }
     };
-    let is_whole = context.made_up.is_empty();
-    Partial { body, is_whole, skipped: context.skip, hidden: explanation.hidden }
+    Partial { body, context, hidden: explanation.hidden }
 }
 
 /// What can be read of a document that does not fit.
 struct Partial {
     body: Option<Body>,
-    /// Nothing in the body is made up.
-    is_whole: bool,
-    /// Where the values begin that were left out as wrong.
-    skipped: HashSet<usize>,
+    /// What was left out of the body as wrong, and what was made up in it.
+    context: Context,
     /// Parts of the file that may not be quoted.
     hidden: Vec<Range<usize>>,
 }
@@ -528,12 +526,11 @@ fn step<'t>(value: Value<'t>, name: &str) -> Option<(Option<Value<'t>>, Value<'t
 }
 
 /// Whether what a JSON pointer names stands in the document and was read.
-fn stands(root: Value<'_>, pointer: &str, skipped: &HashSet<usize>) -> bool {
+fn stands(root: Value<'_>, pointer: &str, context: &Context) -> bool {
     let mut names = pointer.split('/').skip(1);
     let found = names.try_fold(root, |value, name| {
         let (_, value) = step(value, name)?;
-        let left_out = skipped.contains(&value.at()) || skipped.contains(&value.content_at());
-        (!left_out).then_some(value)
+        (!context.skips(value)).then_some(value)
     });
     found.is_some()
 }

@@ -82,8 +82,8 @@ impl<'a> Reader<'a> {
     fn object(&self, node: &'a Value) -> &'a Value {
         let node = self.resolve(node);
         let node = node.get("items").map_or(node, |items| self.resolve(items));
-        let alternatives = self.alternatives(node).into_iter().map(|schema| self.resolve(schema));
-        alternatives.into_iter().find(|schema| schema.get("properties").is_some()).unwrap_or(node)
+        let mut alternatives = self.alternatives(node).into_iter().map(|schema| self.resolve(schema));
+        alternatives.find(|schema| schema.get("properties").is_some()).unwrap_or(node)
     }
 
     fn fields(&self, node: &'a Value) -> Option<&'a Map<String, Value>> {
@@ -100,18 +100,17 @@ impl<'a> Reader<'a> {
         if let Some(items) = node.get("items") {
             return format!("[]{}", self.type_name(items));
         }
+        // As kubectl writes it.
+        let named = |word: &str| if word == "object" { "Object".to_owned() } else { word.to_owned() };
         let words: Vec<String> = match node.get("type") {
-            Some(Value::String(word)) => vec![word.clone()],
+            Some(Value::String(word)) => vec![named(word)],
             Some(Value::Array(words)) => {
-                let words = words.iter().filter_map(Value::as_str).filter(|word| *word != "null");
-                words.map(str::to_owned).collect()
+                words.iter().filter_map(Value::as_str).filter(|word| *word != "null").map(named).collect()
             }
-            _ if node.get("properties").is_some() => vec!["object".to_owned()],
+            _ if node.get("properties").is_some() => vec![named("object")],
             _ if self.choices(node).is_some() => vec!["string".to_owned()],
             _ => self.alternatives(node).into_iter().map(|schema| self.type_name(schema)).collect(),
         };
-        let words: Vec<&str> =
-            words.iter().map(|word| if word == "object" { "Object" } else { word.as_str() }).collect();
         if words.is_empty() { "any".to_owned() } else { words.join(" or ") }
     }
 

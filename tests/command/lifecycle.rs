@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::assert_run;
 use crate::command::place::{Place, printed, report};
-use crate::command::{fusionkeep, run, shown, stderr, stdout};
+use crate::command::{fusionkeep, run, shown, signal, stderr, stdout};
 
 #[test]
 fn a_saved_plan_is_applied_as_it_was_shown_and_goes_stale_loudly() {
@@ -290,8 +290,7 @@ fn an_interrupted_run_finishes_what_it_began_and_says_so() {
         .stderr(std::process::Stdio::piped());
     let child = command.spawn().unwrap();
     server.wait_for("POST", "/api/user/registration");
-    let id = child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    signal(&child, "TERM");
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(5), "{}", shown(&output));
     let report_of = report;

@@ -19,7 +19,7 @@ mod state;
 mod undo;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// The built binary, without any variable of ours from the tests' own surroundings, in the crate's folder.
 pub fn fusionkeep(arguments: &[&str]) -> Command {
@@ -52,6 +52,12 @@ pub fn stdout(output: &Output) -> String {
 
 pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Sends a signal by its name, such as `TERM`.
+pub fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+    assert!(sent.unwrap().success());
 }
 
 /// A run as a snapshot shows it.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::command::place::{Place, report};
 use crate::command::sandbox::{Served, serve};
-use crate::command::{fusionkeep, run, shown, stderr, stdout};
+use crate::command::{fusionkeep, run, shown, signal, stderr, stdout};
 
 /// No folder below it can be written, not even by root.
 #[cfg(target_os = "linux")]
@@ -41,11 +41,6 @@ fn begun(served: &Served, place: &Place) -> Child {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     served.wait_for("POST", "/api/user/registration");
     child
-}
-
-fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
-    assert!(sent.unwrap().success());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::command::fusionkeep;
+use crate::command::{fusionkeep, signal};
 
 /// A sandbox that serves until it is dropped.
 pub struct Served {
@@ -120,8 +120,7 @@ pub fn serve(arguments: &[&str]) -> Served {
 }
 
 fn terminate(mut served: Served) -> Option<i32> {
-    let id = served.child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    signal(&served.child, "TERM");
     served.child.wait().unwrap().code()
 }
 

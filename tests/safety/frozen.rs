@@ -2,19 +2,13 @@
 //! request that writes, says what happened and ends. It takes as long as a lock lives, two minutes.
 #![cfg(unix)]
 
-use std::process::{Child, Command};
 use std::time::Duration;
 
 use fusionkeep::engine::lock::TIME_TO_LIVE;
 use serde_json::{Value, json};
 
 use super::scene::{Scene, manifests};
-use crate::command::{shown, stderr, stdout};
-
-fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
-    assert!(sent.unwrap().success());
-}
+use crate::command::{shown, signal, stderr, stdout};
 
 /// The requests that write, in the order of their answers.
 fn writes(scene: &Scene) -> Vec<String> {

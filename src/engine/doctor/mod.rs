@@ -11,7 +11,6 @@ use reqwest::Method;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
-use url::Url;
 
 use crate::fusionauth::{Answer, Call, Client, ServerVersion};
 use crate::model::Kind;
@@ -152,7 +151,7 @@ impl Examination {
         let secure = connection.server.base_url.scheme() == "https";
         Examination {
             schema_version: SCHEMA_VERSION,
-            url: shown_url(connection, &connection.server.base_url),
+            url: connection.url(),
             tls: if secure { Tls::Unknown } else { Tls::None },
             server_version: None,
             tenant_id: connection.tenant_id.map(|tenant| tenant.to_string()),
@@ -205,7 +204,7 @@ pub async fn examine(connection: &Connection, scope: &Scope) -> Result<Examinati
     let search_engine = search_engine(&client).await;
     let mut examination = Examination {
         schema_version: SCHEMA_VERSION,
-        url: shown_url(connection, client.base_url()),
+        url: connection.url(),
         tls: if client.base_url().scheme() == "https" { Tls::Verified } else { Tls::None },
         server_version: version.map(|version| version.to_string()),
         tenant_id: tenant.map(|tenant| tenant.to_string()),
@@ -223,11 +222,6 @@ pub async fn examine(connection: &Connection, scope: &Scope) -> Result<Examinati
     examination.judge_licence(scope);
     examination.judge_clock(scope);
     Ok(examination)
-}
-
-fn shown_url(connection: &Connection, base: &Url) -> String {
-    let url = connection.shown_url.clone();
-    url.unwrap_or_else(|| base.as_str().trim_end_matches('/').to_owned())
 }
 
 async fn version(client: &Client, problems: &mut Vec<Finding>) -> Result<Option<ServerVersion>, Error> {
