@@ -246,6 +246,9 @@ impl Client {
             } else {
                 attempts.after(&error, &call.idempotency)
             };
+            // A repetition that the run's deadline would cut off only hides what the server said.
+            let wait =
+                wait.filter(|wait| self.deadline().is_none_or(|deadline| Instant::now() + *wait < deadline));
             if let Some(wait) = wait {
                 self.pause(wait, &error).await;
             }

@@ -157,13 +157,17 @@ async fn parallelism_is_bounded_and_the_lock_passes_by() {
 async fn the_runs_deadline_ends_it() {
     let server = Server::start(|_, _| empty(503)).await;
     let mut target = server.target();
-    target.run_deadline = Some(Duration::from_millis(500));
-    target.retry.first_wait = Duration::from_millis(400);
-    target.retry.longest_wait = Duration::from_millis(400);
-    let client = Client::new(&target).unwrap();
-    let error = client.user(id(1)).await.unwrap_err();
+    target.run_deadline = Some(Duration::from_secs(30));
+    target.retry.first_wait = Duration::from_secs(60);
+    target.retry.longest_wait = Duration::from_secs(60);
+    let begun = Instant::now();
+    let error = Client::new(&target).unwrap().user(id(1)).await.unwrap_err();
     assert_eq!(error.status(), Some(503), "the last answer says more than the deadline");
-    let error = client.user(id(1)).await.unwrap_err();
+    assert_eq!(server.lines().len(), 1);
+    assert!(begun.elapsed() < Duration::from_secs(30), "it waited for a repetition that cannot begin");
+
+    target.run_deadline = Some(Duration::ZERO);
+    let error = Client::new(&target).unwrap().user(id(1)).await.unwrap_err();
     assert!(error.is_refused_here(), "{error}");
-    assert!(server.lines().len() < 5);
+    assert_eq!(server.lines().len(), 1, "nothing was sent");
 }
