@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::operator::address::AllowedUrl;
 use crate::operator::lease::Times;
-use crate::operator::{Settings, release_finalizers, run as run_operator};
+use crate::operator::{Released, Settings, release_finalizers, run as run_operator};
 
 use super::arguments::{duration, switch};
 use super::exit::Exit;
@@ -116,14 +116,29 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     match &arguments.command {
         None => runtime.block_on(run_operator(arguments.settings()))?,
         Some(Command::ReleaseFinalizers(release)) => {
-            let released = runtime.block_on(release_finalizers(&release.namespaces))?;
+            let Released { released, refused } = runtime.block_on(release_finalizers(&release.namespaces))?;
             for name in &released {
                 output::result(&format!("{name}\n"))?;
             }
             output::tell(&format!("released {} objects\n", released.len()));
+            if !refused.is_empty() {
+                return tell_refused(&refused);
+            }
         }
     }
     // Tasks that are still under way end with the process.
     runtime.shutdown_background();
     Ok(Exit::Done)
+}
+
+fn tell_refused(refused: &[(String, String)]) -> Result<Exit, Failure> {
+    for (name, why) in refused {
+        output::tell(&format!("{name} keeps its finalizer, the API server says: {why}\n"));
+    }
+    output::tell(
+        "hint: what was stored with other types than its definition has can only be released once it is deleted \
+         (kubectl delete --wait=false), or with the definition's rules taken away for the moment; the chart's README has the \
+         commands\n",
+    );
+    Ok(Exit::Partly)
 }

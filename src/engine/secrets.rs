@@ -30,6 +30,9 @@ const OWN_VARIABLES: &str = "FUSIONKEEP_";
 pub enum SecretError {
     #[error("{0} was not found")]
     NotFound(String),
+    /// In a cluster: the object that would hold it, or the key in it.
+    #[error("{0} is not there")]
+    NoKey(String),
     #[error("{what} may not be read here")]
     NotAllowed { what: String, hint: String },
     #[error("{0} is empty")]
@@ -47,6 +50,7 @@ impl SecretError {
             SecretError::NotFound(_) => Some(
                 "set it, or give the file that holds it with -f (a v1/Secret) or --secrets-dir".to_owned(),
             ),
+            SecretError::NoKey(_) => None,
             SecretError::NotAllowed { hint, .. } => Some(hint.clone()),
             SecretError::Empty(_) => {
                 Some("an empty value is never sent; remove the field or fill it".to_owned())

@@ -145,6 +145,11 @@ fn unknown_kind(root: Value<'_>, name: &str) -> Finding {
     at(root, "kind", "unknown-kind", format!("{GROUP} has no kind \"{}\"", shorten(name))).hint(hint)
 }
 
+/// Whether an annotation is of our group, or nearly so.
+pub fn is_of_our_group(annotation: &str) -> bool {
+    annotation.split_once('/').is_some_and(|(prefix, _)| is_near_miss(prefix))
+}
+
 /// Whether an `apiVersion` was probably meant to be ours: our group in another version or with a slip.
 fn is_near_miss(version: &str) -> bool {
     let group = version.split('/').next().unwrap_or_default().to_lowercase();
@@ -269,12 +274,11 @@ fn check_annotations(
     findings: &mut Vec<Finding>,
 ) -> Option<Address> {
     let place = |name: &str| metadata.get("annotations").and_then(|annotations| annotations.entry(name));
-    for name in annotations.keys().filter(|name| name.contains('/')) {
+    for name in annotations.keys().filter(|name| is_of_our_group(name)) {
         if findings.len() >= MOST_FINDINGS {
             break;
         }
-        let prefix = name.split_once('/').map_or("", |(prefix, _)| prefix);
-        if is_near_miss(prefix) && !ANNOTATIONS.contains(&name.as_str()) {
+        if !ANNOTATIONS.contains(&name.as_str()) {
             let at = place(name).map_or(0, |(key, _)| key.at());
             let hint = match nearest(name, ANNOTATIONS.iter().copied()) {
                 Some(near) => format!("did you mean {near}?"),

@@ -30,6 +30,6 @@ pub mod yaml;
 
 pub use crate::model::SourceLine;
 pub use diagnostic::{Diagnostic, Severity, nearest, render_line, sort};
-pub use header::MOVED_FROM;
+pub use header::{MOVED_FROM, is_of_our_group};
 pub use input::{Input, Instance, Object, SecretDocuments, StandardInput};
 pub use load::{LoadError, LoadOptions, load};

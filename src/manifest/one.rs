@@ -6,7 +6,6 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::document;
-use super::header::MOVED_FROM;
 use super::input::{Instance, Object};
 use super::source::SourceFile;
 use super::yaml::Format;
@@ -21,8 +20,8 @@ pub struct Stored<'a> {
     pub namespace: &'a str,
     pub name: &'a str,
     pub labels: &'a BTreeMap<String, String>,
-    /// The annotation `fusionkeep.dev/moved-from`.
-    pub moved_from: Option<&'a str>,
+    /// Annotations of our group: one that nobody knows is an error.
+    pub annotations: &'a BTreeMap<String, String>,
     /// JSON text.
     pub spec: &'a str,
 }
@@ -45,8 +44,8 @@ pub fn stored(stored: &Stored<'_>) -> Result<Typed, Vec<Diagnostic>> {
     if !stored.namespace.is_empty() {
         metadata["namespace"] = stored.namespace.into();
     }
-    if let Some(former) = stored.moved_from {
-        metadata["annotations"] = json!({ MOVED_FROM: former });
+    if !stored.annotations.is_empty() {
+        metadata["annotations"] = json!(stored.annotations);
     }
     let spec: &RawValue = serde_json::from_str(stored.spec).map_err(failed)?;
     let head: Value =
@@ -79,7 +78,15 @@ mod tests {
 
     fn read(kind: Kind, spec: &str) -> Result<Typed, Vec<Diagnostic>> {
         let labels = BTreeMap::from([("team".to_owned(), "a".to_owned())]);
-        stored(&Stored { kind, namespace: "team-a", name: "x", labels: &labels, moved_from: Some("y"), spec })
+        let annotations = BTreeMap::from([("fusionkeep.dev/moved-from".to_owned(), "y".to_owned())]);
+        stored(&Stored {
+            kind,
+            namespace: "team-a",
+            name: "x",
+            labels: &labels,
+            annotations: &annotations,
+            spec,
+        })
     }
 
     #[test]
@@ -101,6 +108,27 @@ mod tests {
         ] {
             let errors = read(Kind::User, spec).unwrap_err();
             assert!(errors.iter().any(|error| error.message.contains(message)), "{spec}: {errors:?}");
+        }
+    }
+
+    #[test]
+    fn an_annotation_of_our_group_that_nobody_knows_is_told() {
+        for (name, hint) in [
+            ("fusionkeep.dev/move-from", "moved-from"),
+            ("fusionkeep.io/reconcile", "fusionkeep.dev/reconcile"),
+        ] {
+            let annotations = BTreeMap::from([(name.to_owned(), "y".to_owned())]);
+            let of = Stored {
+                kind: Kind::User,
+                namespace: "team-a",
+                name: "x",
+                labels: &BTreeMap::new(),
+                annotations: &annotations,
+                spec: r#"{"username":"x"}"#,
+            };
+            let errors = stored(&of).unwrap_err();
+            assert!(errors[0].message.contains(name), "{errors:?}");
+            assert!(errors[0].hint.as_ref().unwrap().contains(hint), "{errors:?}");
         }
     }
 }

@@ -113,7 +113,8 @@ pub struct InstanceAllow {
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<bool>")]
     pub adoption: bool,
-    /// Whether their objects may carry `spec.id`.
+    /// Whether their objects may carry `spec.id`, and links and grants may name a user or an entity that their own
+    /// namespace does not declare.
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<bool>")]
     pub ids: bool,

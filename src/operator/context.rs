@@ -56,9 +56,16 @@ pub struct Context {
     pub serves_all: bool,
     /// Statuses that were written and may not have come back by the watch yet.
     pub written: Written,
+    /// UIDs of objects that the API server lets nobody change, as far as that was told.
+    pub stuck: Mutex<HashSet<String>>,
 }
 
 impl Context {
+    /// Whether it is news that an object cannot go.
+    pub fn is_stuck(&self, uid: &str) -> bool {
+        self.stuck.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned())
+    }
+
     /// Returns once everything that there was at the start has been seen.
     pub async fn wait_until_seen(&self) {
         let mut seen = self.seen.clone();

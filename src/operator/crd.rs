@@ -215,11 +215,14 @@ fn printer_columns(kind: Kind) -> Value {
 }
 
 fn status_schema(kind: Kind) -> Option<Value> {
-    match kind {
-        Kind::PlanApproval => None,
-        Kind::FusionAuthInstance | Kind::ClusterFusionAuthInstance => Some(structural::<InstanceStatus>()),
-        _ => Some(structural::<ObjectStatus>()),
-    }
+    let mut schema = match kind {
+        Kind::PlanApproval => return None,
+        Kind::FusionAuthInstance | Kind::ClusterFusionAuthInstance => structural::<InstanceStatus>(),
+        _ => structural::<ObjectStatus>(),
+    };
+    // kstatus calls an object without a status current. As in Flux' own kinds, one that nobody has looked at yet says so.
+    schema["default"] = json!({ "observedGeneration": -1 });
+    Some(schema)
 }
 
 fn spec_schema(kind: Kind) -> Value {
@@ -237,10 +240,6 @@ fn spec_schema(kind: Kind) -> Value {
     for rule in rules(kind) {
         add_rule(&mut schema, rule);
     }
-    if kind.is_object() {
-        let what_to_do = "what stands in one FusionAuth is not another's: create another object instead";
-        add_rule(&mut schema, Rule::immutable("instanceRef", what_to_do));
-    }
     if kind == Kind::User
         && let Some(registrations) = schema.pointer_mut("/properties/registrations")
     {
@@ -253,14 +252,30 @@ fn spec_schema(kind: Kind) -> Value {
 /// Tombstones need only what identifies them.
 const ABSENT: &str = "(has(self.policy) && has(self.policy.ensure) && self.policy.ensure == 'Absent')";
 
-fn rules(kind: Kind) -> Vec<Rule> {
-    let id = || Rule::immutable("id", "it is the object's identity: create another object instead");
-    let new_object = "FusionAuth cannot change it: delete the object and create another one";
+/// Fields that may neither change nor come or go, and what to do instead.
+pub fn immutable(kind: Kind) -> &'static [(&'static str, &'static str)] {
+    const ID: (&str, &str) = ("id", "it is the object's identity: create another object instead");
+    const NEW_OBJECT: &str = "FusionAuth cannot change it: delete the object and create another one";
+    const INSTANCE: (&str, &str) =
+        ("instanceRef", "what stands in one FusionAuth is not another's: create another object instead");
     match kind {
-        Kind::EntityType => vec![id()],
-        Kind::Lambda => vec![id(), Rule::immutable("type", new_object)],
-        Kind::User => vec![
-            id(),
+        Kind::EntityType | Kind::User => &[ID, INSTANCE],
+        Kind::Lambda => &[ID, ("type", NEW_OBJECT), INSTANCE],
+        Kind::Entity => &[ID, ("type", NEW_OBJECT), ("clientId", NEW_OBJECT), INSTANCE],
+        Kind::EntityGrant | Kind::IdentityProviderLink => &[INSTANCE],
+        Kind::FusionAuthInstance | Kind::ClusterFusionAuthInstance => &[
+            ("owner", "use fusionkeep adopt --from-owner to move what an owner holds"),
+            ("tenantId", "ids are derived from it: create another instance instead"),
+        ],
+        Kind::PlanApproval => &[("planHash", "an approval speaks of one plan: create another one")],
+    }
+}
+
+fn rules(kind: Kind) -> Vec<Rule> {
+    let mut rules: Vec<Rule> =
+        immutable(kind).iter().map(|(field, what_to_do)| Rule::immutable(field, what_to_do)).collect();
+    if kind == Kind::User {
+        rules.extend([
             Rule::new(
                 format!(
                     "{ABSENT} || (has(self.email) && dyn(self.email) != null) || (has(self.username) && dyn(self.username) != null) \
@@ -276,19 +291,9 @@ fn rules(kind: Kind) -> Vec<Rule> {
                 "!has(self.verified) || self.verified",
                 "verified can only be declared true; remove the field to leave the user as it is",
             ),
-        ],
-        Kind::Entity => {
-            vec![id(), Rule::immutable("type", new_object), Rule::immutable("clientId", new_object)]
-        }
-        Kind::EntityGrant | Kind::IdentityProviderLink => Vec::new(),
-        Kind::FusionAuthInstance | Kind::ClusterFusionAuthInstance => vec![
-            Rule::immutable("owner", "use fusionkeep adopt --from-owner to move what an owner holds"),
-            Rule::immutable("tenantId", "ids are derived from it: create another instance instead"),
-        ],
-        Kind::PlanApproval => {
-            vec![Rule::immutable("planHash", "an approval speaks of one plan: create another one")]
-        }
+        ]);
     }
+    rules
 }
 
 fn add_rule(schema: &mut Value, rule: Rule) {

@@ -13,7 +13,7 @@ use super::conditions::{Verdict, conditions};
 use super::context::{Context, instance_key};
 use super::instance::{CONNECTING, Declared, InstanceKey, State};
 use super::objects::ReconcileError;
-use super::resource::{ALLOW_DELETES, RECONCILE, Resource, TAKE_OVER};
+use super::resource::{ALLOW_DELETES, FINALIZER, RECONCILE, Resource, TAKE_OVER};
 use super::status::InstanceStatus;
 
 /// Reconciles one instance.
@@ -63,7 +63,7 @@ impl Turn<'_> {
         if !going {
             self.context.writer.finalizer(self.resource, self.kind, true).await?;
         }
-        let allow_deletes = self.resource.annotation(ALLOW_DELETES).and_then(|text| text.trim().parse().ok());
+        let allow_deletes = self.allow_deletes().await;
         let declared = Declared {
             spec: instance.spec,
             allow_deletes,
@@ -75,10 +75,13 @@ impl Turn<'_> {
             self.context.wakes.instance(&self.key);
         }
         let state = handle.state();
-        for annotation in &state.used {
-            if self.resource.annotation(annotation).is_some() {
-                self.context.writer.remove_annotation(self.resource, self.kind, annotation).await?;
-            }
+        // A number that a person has written since is another one.
+        if let Some((_, left)) = state.deletes_left.filter(|(count, _)| allow_deletes == Some(*count)) {
+            let left = (left > 0).then(|| left.to_string());
+            self.context.writer.annotation(self.resource, self.kind, ALLOW_DELETES, left.as_deref()).await?;
+        }
+        if state.taken_over && self.resource.annotation(TAKE_OVER).is_some() {
+            self.context.writer.annotation(self.resource, self.kind, TAKE_OVER, None).await?;
         }
         let verdict = match (going, self.context.instances.users(&self.key)) {
             (true, users) => Verdict::reconciling(
@@ -90,14 +93,27 @@ impl Turn<'_> {
         self.tell(&verdict, &state).await
     }
 
+    /// The number of deletions that a person lets pass; a text that is none is told.
+    async fn allow_deletes(&self) -> Option<u64> {
+        let text = self.resource.annotation(ALLOW_DELETES)?;
+        let count = text.trim().parse().ok();
+        if count.is_none() {
+            let note = format!("{ALLOW_DELETES} is the number of deletions that may go on");
+            tracing::warn!(instance = %self.key, note, "an annotation is not understood");
+            self.context.writer.event(self.resource, self.kind, "Refused", &note).await;
+        }
+        count
+    }
+
     fn typed(&self) -> Result<crate::manifest::Instance, String> {
         let labels = self.resource.labels();
+        let annotations = self.resource.annotations();
         let typed = stored(&Stored {
             kind: self.kind,
             namespace: self.resource.namespace(),
             name: self.resource.name(),
             labels: &labels,
-            moved_from: None,
+            annotations: &annotations,
             spec: &self.resource.spec,
         });
         match typed {
@@ -109,9 +125,7 @@ impl Turn<'_> {
                 Ok(*instance)
             }
             Ok(Typed::Object(_)) => Err("it is no instance".to_owned()),
-            Err(errors) => {
-                Err(errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join(". "))
-            }
+            Err(errors) => Err(super::objects::told(&errors)),
         }
     }
 
@@ -132,7 +146,8 @@ impl Turn<'_> {
         }
         Kind::OBJECTS.into_iter().any(|kind| {
             self.context.stores.all(kind).any(|object| {
-                object.has_finalizer() && super::objects::uses(&object, kind).as_ref() == Some(&self.key)
+                object.has_finalizer(FINALIZER)
+                    && super::objects::uses(&object, kind).as_ref() == Some(&self.key)
             })
         })
     }

@@ -176,16 +176,33 @@ impl Lease {
             return;
         }
         self.leadership.set(None);
-        let Some(mut object) = self.observed.as_ref().map(|observed| observed.object.clone()) else { return };
+        let Some(object) = self.observed.as_ref().map(|observed| observed.object.clone()) else { return };
+        let mut released = self.replace_released(object).await;
+        if matches!(&released, Err(kube::Error::Api(status)) if status.code == 409) {
+            // The answer to a last renewal may not have been waited for.
+            released = match self.api.get(&self.name).await {
+                Ok(found) if self.is_ours(&found) => self.replace_released(found).await,
+                other => other.map(drop),
+            };
+        }
+        if let Err(error) = released {
+            tracing::warn!(%error, lease = self.name, "the lease was not released; it will run out");
+        }
+    }
+
+    fn is_ours(&self, object: &LeaseObject) -> bool {
+        let holder = object.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
+        holder == Some(&self.identity)
+    }
+
+    /// As client-go does: an empty holder with a lease of one second.
+    async fn replace_released(&self, mut object: LeaseObject) -> Result<(), kube::Error> {
         if let Some(spec) = object.spec.as_mut() {
-            // As client-go does: an empty holder with a lease of one second.
             spec.holder_identity = Some(String::new());
             spec.lease_duration_seconds = Some(1);
             spec.renew_time = Some(MicroTime(Timestamp::now()));
         }
-        if let Err(error) = self.api.replace(&self.name, &PostParams::default(), &object).await {
-            tracing::warn!(%error, lease = self.name, "the lease was not released; it will run out");
-        }
+        self.api.replace(&self.name, &PostParams::default(), &object).await.map(drop)
     }
 
     /// One attempt: whether this replica holds the lease now.

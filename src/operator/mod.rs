@@ -19,6 +19,7 @@ mod instances;
 pub mod lease;
 mod metrics;
 mod objects;
+mod parting;
 mod release;
 mod resource;
 mod run;
@@ -29,7 +30,7 @@ mod wake;
 mod writer;
 
 pub use crd::{DefinitionError, custom_resource_definitions, definition_files, definitions_as_yaml};
-pub use release::release_finalizers;
+pub use release::{Released, release_finalizers};
 pub use run::{OperatorError, run};
 pub use settings::Settings;
 pub use status::{Condition, Drift, InstanceStatus, ObjectStatus, PlannedChange, RecordedOutcome};

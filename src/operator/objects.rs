@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use kube::runtime::controller::Action;
 
 use crate::engine::references;
-use crate::manifest::Object;
 use crate::manifest::one::{Stored, Typed, stored};
-use crate::model::{Address, Deletion, InstanceKind, InstanceReference, Kind, Policy, SecretSource, Spec};
+use crate::manifest::{Diagnostic, Object};
+use crate::model::{Address, InstanceKind, InstanceReference, Kind, SecretSource, Spec};
 
 use super::allow;
 use super::conditions::{Verdict, conditions, drift, remember, was_ready};
@@ -20,11 +20,12 @@ use super::resource::{MOVED_FROM, RECONCILE, Resource};
 use super::secrets::config_map_text;
 use super::status::{ObjectStatus, PlannedChange};
 use super::wake::On;
+use super::writer::is_unwritable;
 
 /// The API server refused or did not answer.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct ReconcileError(#[from] Box<kube::Error>);
+pub struct ReconcileError(#[from] pub(super) Box<kube::Error>);
 
 impl From<kube::Error> for ReconcileError {
     fn from(error: kube::Error) -> Self {
@@ -83,30 +84,32 @@ pub fn after_error(kind: Kind, resource: &Resource, error: &ReconcileError, cont
     let address = resource.address(kind);
     let conflict = matches!(&*error.0, kube::Error::Api(status) if status.code == 409);
     if !conflict {
-        tracing::warn!(object = %address, %error, "the API server refuses");
+        let instance = uses(resource, kind).map(|instance| instance.to_string());
+        tracing::warn!(object = %address, instance, %error, "the API server refuses");
     }
     Action::requeue(context.backoff.next(&address))
 }
 
-type Ended = Result<(&'static str, Action), ReconcileError>;
+pub(super) type Ended = Result<(&'static str, Action), ReconcileError>;
 
-struct Turn<'a> {
-    kind: Kind,
-    address: &'a Address,
-    resource: &'a Resource,
-    context: &'a Arc<Context>,
+/// One object's turn.
+pub(super) struct Turn<'a> {
+    pub(super) kind: Kind,
+    pub(super) address: &'a Address,
+    pub(super) resource: &'a Resource,
+    pub(super) context: &'a Arc<Context>,
 }
 
 impl Turn<'_> {
     async fn run(&self, permit: Option<Permit>) -> Ended {
+        if self.resource.is_deleted() {
+            return self.delete(permit).await;
+        }
         let object = match self.typed() {
             Ok(object) => object,
             Err(message) => return self.invalid(message).await,
         };
         let instance = self.instance_of(&object);
-        if self.resource.is_deleted() {
-            return self.delete(&object, &instance, permit).await;
-        }
         // An object that is suspended is left as it is, its status too.
         if object.spec.suspend() {
             self.context.forget(self.address);
@@ -118,24 +121,19 @@ impl Turn<'_> {
     /// The object as the engine knows it.
     fn typed(&self) -> Result<Object, String> {
         let labels = self.resource.labels();
+        let annotations = self.resource.annotations();
         let typed = stored(&Stored {
             kind: self.kind,
             namespace: self.resource.namespace(),
             name: self.resource.name(),
             labels: &labels,
-            moved_from: self.resource.annotation(MOVED_FROM),
+            annotations: &annotations,
             spec: &self.resource.spec,
         });
         let object = match typed {
             Ok(Typed::Object(object)) => *object,
             Ok(Typed::Instance(_)) => return Err("it is no object".to_owned()),
-            Err(errors) => {
-                let told = errors.iter().map(|error| match &error.hint {
-                    Some(hint) => format!("{}; {hint}", error.message),
-                    None => error.message.clone(),
-                });
-                return Err(told.collect::<Vec<_>>().join(". "));
-            }
+            Err(errors) => return Err(told(&errors)),
         };
         refuse_outside(&object)?;
         Ok(object)
@@ -145,21 +143,18 @@ impl Turn<'_> {
         key_of(object.spec.instance_ref(), &self.address.namespace)
     }
 
-    fn status(&self) -> ObjectStatus {
+    pub(super) fn status(&self) -> ObjectStatus {
         self.context.written.status(self.address, self.resource)
     }
 
-    /// What cannot be read cannot be reconciled; nothing is done to what stands live. Its deletion lets go.
+    /// What cannot be read cannot be reconciled; nothing is done to what stands live.
     async fn invalid(&self, message: String) -> Ended {
-        if self.resource.is_deleted() {
-            return self.let_go("it cannot be read").await;
-        }
         let told = Told::new("Refused", message.clone());
         match self.tell(&Verdict::stalled("Invalid", message.clone()), told).await {
             // The API server itself writes no status of what is not of the schema's types: of an object that was edited
             // in etcd, or is older than its definition. An event can be written still.
-            Err(error) if is_unwritable(&error) => {
-                tracing::warn!(object = %self.address, %error, "its status cannot be written");
+            Err(error) if is_unwritable(&error.0) => {
+                tracing::warn!(object = %self.address, instance = self.instance(), %error, "its status cannot be written");
                 self.context.writer.event(self.resource, self.kind, "Refused", &message).await;
             }
             told => told?,
@@ -168,7 +163,7 @@ impl Turn<'_> {
     }
 
     /// The permit, for an instance that was not there yet when the turn began.
-    async fn permitted(&self, permit: Option<Permit>, handle: &Handle) -> Permit {
+    pub(super) async fn permitted(&self, permit: Option<Permit>, handle: &Handle) -> Permit {
         match permit {
             Some(permit) => permit,
             None => handle.enter(self.kind).await,
@@ -178,7 +173,7 @@ impl Turn<'_> {
     /// Reconciles an object that is to be.
     async fn keep(&self, mut object: Object, instance: &InstanceKey, permit: Option<Permit>) -> Ended {
         self.context.wakes.wait(On::Instance(instance.clone()), self.address);
-        if let Err(message) = self.may_use(&object, instance) {
+        if let Err(message) = self.stays_inside(&object).and_then(|()| self.may_use(instance)) {
             self.tell(&Verdict::stalled("NotAllowed", message.clone()), Told::new("Refused", message))
                 .await?;
             return Ok(("Refused", Action::await_change()));
@@ -222,20 +217,26 @@ impl Turn<'_> {
         Ok(("DependencyNotReady", Action::await_change()))
     }
 
-    /// Whether the object may use the instance, and names nothing outside its own namespace.
-    fn may_use(&self, object: &Object, instance: &InstanceKey) -> Result<(), String> {
-        if let Some(former) = &object.moved_from
-            && former.namespace != self.address.namespace
-        {
-            return Err(format!("{MOVED_FROM} names another namespace, whose objects are not this one's"));
+    /// The object takes nothing over from another namespace.
+    fn stays_inside(&self, object: &Object) -> Result<(), String> {
+        match &object.moved_from {
+            Some(former) if former.namespace != self.address.namespace => {
+                Err(format!("{MOVED_FROM} names another namespace, whose objects are not this one's"))
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// Whether the object may use the instance.
+    pub(super) fn may_use(&self, instance: &InstanceKey) -> Result<(), String> {
         if instance.kind == InstanceKind::FusionAuthInstance {
             return Ok(());
         }
         self.context.wakes.wait(On::Namespace(self.address.namespace.clone()), self.address);
         let Some(allowed) = self.context.allow_list(instance) else { return Ok(()) };
         let labels = self.context.namespace_labels(&self.address.namespace);
-        allow::judge(&allowed, object, &labels).map_err(|why| format!("{instance} refuses it: {why}"))
+        let used = allow::Use { address: self.address, spec: &self.resource.spec_value() };
+        allow::judge(&allowed, &used, &labels).map_err(|why| format!("{instance} refuses it: {why}"))
     }
 
     async fn fill_body(&self, object: &mut Object) -> Result<(), String> {
@@ -373,7 +374,13 @@ impl Turn<'_> {
                 drop(handle.state());
                 Action::await_change()
             }
-            Answer::Held { .. } | Answer::Gone { .. } | Answer::Suspended => Action::await_change(),
+            // What is declared takes more away than the guard lets pass.
+            Answer::Held { message } => {
+                let told = Told::new("Refused", message.clone());
+                self.tell(&Verdict::stalled("DeletionHeld", message), told).await?;
+                Action::await_change()
+            }
+            Answer::Gone { .. } | Answer::Suspended => Action::await_change(),
         };
         Ok((word, action))
     }
@@ -385,8 +392,17 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// The name of the object's instance, for the log.
+    pub(super) fn instance(&self) -> Option<String> {
+        uses(self.resource, self.kind).map(|instance| instance.to_string())
+    }
+
+    pub(super) fn log(&self, outcome: &str) {
+        tracing::info!(object = %self.address, instance = self.instance(), outcome, "reconciled");
+    }
+
     /// Writes the status once, if it is another, and the event that goes with it.
-    async fn tell(&self, verdict: &Verdict, told: Told) -> Result<(), ReconcileError> {
+    pub(super) async fn tell(&self, verdict: &Verdict, told: Told) -> Result<(), ReconcileError> {
         let before = self.status();
         let generation = self.resource.generation();
         let now = Timestamp::now().to_string();
@@ -409,106 +425,20 @@ impl Turn<'_> {
             self.context.written.put(self.address, version.as_deref(), status);
         }
         if let Some(outcome) = told.outcome.filter(|_| news) {
-            tracing::info!(object = %self.address, outcome, "reconciled");
+            self.log(outcome);
             self.context.writer.event(self.resource, self.kind, outcome, &told.message).await;
         }
         Ok(())
     }
-
-    /// Ends an object by its deletion policy.
-    async fn delete(&self, object: &Object, instance: &InstanceKey, permit: Option<Permit>) -> Ended {
-        if !self.resource.has_finalizer() {
-            self.gone();
-            return Ok(("Deleted", Action::await_change()));
-        }
-        let terminating = self.context.is_terminating(&self.address.namespace);
-        self.context.wakes.wait(On::Instance(instance.clone()), self.address);
-        self.context.wakes.wait(On::Namespace(self.address.namespace.clone()), self.address);
-        let Some(handle) = self.context.instances.used_by(instance, self.address) else {
-            return self.let_go("its instance is gone").await;
-        };
-        if self.may_use(object, instance).is_err() {
-            handle.forget(self.address.clone());
-            return self.let_go("it may not use its instance any more").await;
-        }
-        if object.spec.suspend() && !terminating {
-            return self.hold("Suspended", "the deletion waits: spec.suspend".to_owned()).await;
-        }
-        let policy: Policy = object.spec.policy().clone();
-        let orphan = policy.deletion(self.kind) == Deletion::Orphan;
-        let item = Item { address: self.address.clone(), work: Work::Delete { policy } };
-        let mut permit = self.permitted(permit, &handle).await;
-        let answer = handle.ask(item, &mut permit).await;
-        match answer {
-            Answer::Gone { changed } => {
-                if changed {
-                    self.context
-                        .writer
-                        .event(self.resource, self.kind, "Deleted", "by its deletion policy")
-                        .await;
-                    tracing::info!(object = %self.address, outcome = "Deleted", "reconciled");
-                }
-                self.context.writer.finalizer(self.resource, self.kind, false).await?;
-                self.gone();
-                Ok(("Deleted", Action::await_change()))
-            }
-            // A namespace that ends takes everything along; what cannot be deleted any more is let go.
-            other if terminating => self.let_go(&format!("its namespace ends; {}", other.word())).await,
-            Answer::Held { message } => self.hold("DeletionHeld", message).await,
-            Answer::Unavailable { .. } if handle.state().key_missing => {
-                self.let_go("the instance has no key any more").await
-            }
-            Answer::Unavailable { reason, message } => {
-                let message = format!("the deletion waits: {message}");
-                self.tell(&Verdict::reconciling(reason, message), Told::nothing()).await?;
-                Ok(("InstanceNotReady", Action::requeue(self.context.backoff.next(self.address))))
-            }
-            Answer::Refused { message, .. } => {
-                let message = format!("the deletion waits: {message}");
-                let told = Told::new("Refused", message.clone());
-                self.tell(&Verdict::stalled("DeletionRefused", message), told).await?;
-                Ok(("Refused", Action::requeue(self.context.backoff.next(self.address))))
-            }
-            Answer::Failed { message } | Answer::Dependency { message, .. } => {
-                let message = format!("the deletion is tried again: {message}");
-                let told = Told::new("Failed", message.clone());
-                self.tell(&Verdict::reconciling("Failed", message), told).await?;
-                Ok(("Failed", Action::requeue(self.context.backoff.next(self.address))))
-            }
-            Answer::Suspended if orphan => self.let_go("its instance is suspended").await,
-            _ => self.hold("Suspended", "the deletion waits: its instance is suspended".to_owned()).await,
-        }
-    }
-
-    async fn hold(&self, reason: &'static str, message: String) -> Ended {
-        let told =
-            if reason == "DeletionHeld" { Told::new("Refused", message.clone()) } else { Told::nothing() };
-        self.tell(&Verdict::stalled(reason, message), told).await?;
-        Ok(("DeletionHeld", Action::await_change()))
-    }
-
-    /// Lets the live object stand as it is. Its id is in the log, for whoever wants it back.
-    async fn let_go(&self, why: &str) -> Ended {
-        let status = self.status();
-        let id = status.id.as_deref().unwrap_or("unknown");
-        tracing::warn!(object = %self.address, id, why, "let go: the live object stays as it is");
-        self.context.writer.finalizer(self.resource, self.kind, false).await?;
-        self.gone();
-        Ok(("LetGo", Action::await_change()))
-    }
-
-    fn gone(&self) {
-        self.context.forget(self.address);
-        self.context.backoff.reset(self.address);
-        self.context.wakes.happened(&On::Object(self.address.clone()));
-        self.context.object_is_gone(self.address);
-    }
 }
 
-/// Whether the API server cannot take any change of the object (a 500 of its field manager, or a rule that does not bear
-/// what stands there).
-fn is_unwritable(error: &ReconcileError) -> bool {
-    matches!(&*error.0, kube::Error::Api(status) if matches!(status.code, 422 | 500))
+/// What is wrong with an object, as a status says it.
+pub fn told(errors: &[Diagnostic]) -> String {
+    let told = errors.iter().map(|error| match &error.hint {
+        Some(hint) => format!("{}; {hint}", error.message),
+        None => error.message.clone(),
+    });
+    told.collect::<Vec<_>>().join(". ")
 }
 
 fn key_of(reference: Option<&InstanceReference>, namespace: &Arc<str>) -> InstanceKey {
@@ -533,7 +463,7 @@ pub fn uses(resource: &Resource, kind: Kind) -> Option<InstanceKey> {
 }
 
 /// What is told beside the verdict.
-struct Told {
+pub(super) struct Told {
     outcome: Option<&'static str>,
     message: String,
     id: Option<String>,
@@ -542,11 +472,11 @@ struct Told {
 }
 
 impl Told {
-    fn nothing() -> Self {
+    pub(super) fn nothing() -> Self {
         Told { outcome: None, message: String::new(), id: None, drift: Vec::new(), plan: None }
     }
 
-    fn new(outcome: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(outcome: &'static str, message: impl Into<String>) -> Self {
         Told { outcome: Some(outcome), message: message.into(), ..Told::nothing() }
     }
 }

@@ -13,16 +13,23 @@ use super::writer::Writer;
 /// How many objects are listed at a time.
 const PAGE: u32 = 500;
 
-/// Takes our finalizer off every object of every kind in these namespaces, all when there are none. The names of those
-/// that had it.
+/// What became of the objects that had a finalizer of ours, by name.
+#[derive(Debug, Default)]
+pub struct Released {
+    pub released: Vec<String>,
+    /// With what the API server said. The others were not kept waiting.
+    pub refused: Vec<(String, String)>,
+}
+
+/// Takes our finalizers off every object of every kind in these namespaces, all when there are none.
 ///
 /// # Errors
-/// There is no cluster, or its API server refuses.
-pub async fn release_finalizers(namespaces: &[String]) -> Result<Vec<String>, OperatorError> {
+/// There is no cluster, or its API server cannot be asked.
+pub async fn release_finalizers(namespaces: &[String]) -> Result<Released, OperatorError> {
     let config = Config::infer().await.map_err(Box::new)?;
     let client = Client::try_from(config)?;
-    let writer = Writer::new(client.clone(), "release-finalizers", false);
-    let mut released = Vec::new();
+    let writer = Writer::new(client.clone(), "release-finalizers", false, String::new());
+    let mut released = Released::default();
     for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::PlanApproval) {
         let apis: Vec<Api<Resource>> = if namespaces.is_empty() || kind == Kind::ClusterFusionAuthInstance {
             // An instance of the cluster is not let go for the sake of one namespace.
@@ -45,17 +52,21 @@ async fn release(
     writer: &Writer,
     api: &Api<Resource>,
     kind: Kind,
-    released: &mut Vec<String>,
+    released: &mut Released,
 ) -> Result<(), OperatorError> {
     let mut page = ListParams::default().limit(PAGE);
     loop {
         let list = api.list(&page).await?;
-        for object in list.items.iter().filter(|object| object.has_finalizer()) {
-            writer.finalizer(object, kind, false).await?;
-            released.push(match object.namespace().is_empty() {
+        for object in list.items.iter().filter(|object| !object.our_finalizers().is_empty()) {
+            let name = match object.namespace().is_empty() {
                 true => format!("{kind}/{}", object.name()),
                 false => format!("{kind}/{}/{}", object.namespace(), object.name()),
-            });
+            };
+            match writer.release(object, kind).await {
+                Ok(()) => released.released.push(name),
+                Err(kube::Error::Api(status)) => released.refused.push((name, status.message)),
+                Err(error) => return Err(error.into()),
+            }
         }
         match list.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => page = page.continue_token(&token),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::manifest::is_of_our_group;
 use crate::model::{Address, GROUP, Kind, VERSION, row};
 
 /// Reconcile now: any value, acted on once.
@@ -26,6 +27,8 @@ pub const TAKE_OVER: &str = "fusionkeep.dev/take-over";
 pub const ALLOW_DELETES: &str = "fusionkeep.dev/allow-deletes";
 /// Holds an object until its deletion policy is done.
 pub const FINALIZER: &str = "fusionkeep.dev/keep";
+/// Before the name of an operator, in the finalizer by which it holds an instance that several operators may use.
+const FINALIZER_OF: &str = "fusionkeep.dev/keep.";
 /// kubectl's own copy of the manifest, which nobody here needs.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -122,8 +125,22 @@ impl Resource {
         self.metadata.deletion_timestamp.is_some()
     }
 
-    pub fn has_finalizer(&self) -> bool {
-        self.metadata.finalizers.iter().flatten().any(|name| name == FINALIZER)
+    /// Annotations of our group.
+    pub fn annotations(&self) -> BTreeMap<String, String> {
+        let all = self.metadata.annotations.iter().flatten();
+        all.filter(|(name, _)| is_of_our_group(name))
+            .map(|(name, text)| (name.clone(), text.clone()))
+            .collect()
+    }
+
+    pub fn has_finalizer(&self, finalizer: &str) -> bool {
+        self.metadata.finalizers.iter().flatten().any(|name| name == finalizer)
+    }
+
+    /// The finalizers of this program, whichever operator put them there.
+    pub fn our_finalizers(&self) -> Vec<&str> {
+        let all = self.metadata.finalizers.iter().flatten().map(String::as_str);
+        all.filter(|name| *name == FINALIZER || name.starts_with(FINALIZER_OF)).collect()
     }
 
     /// The status, or an empty one where there is none or it is not ours to understand.
@@ -142,6 +159,20 @@ impl Resource {
     pub fn slim(&mut self) {
         slim(&mut self.metadata);
     }
+}
+
+/// The finalizer by which the operator of a release holds what it shares with others: a ClusterFusionAuthInstance may be
+/// used by several operators, each for the objects of its own namespaces. A namespace's name holds no ".", so that no two
+/// releases have one name.
+pub fn finalizer_of(namespace: &str, release: &str) -> String {
+    const LONGEST: usize = 63;
+    let name = format!("keep.{namespace}.{release}");
+    if name.len() <= LONGEST {
+        return format!("{GROUP}/{name}");
+    }
+    let digest = ring::digest::digest(&ring::digest::SHA256, name.as_bytes());
+    let hash: String = digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("{FINALIZER_OF}{hash}")
 }
 
 /// Drops what only costs memory.
@@ -164,9 +195,9 @@ pub fn relevant(object: &Resource) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     object.metadata.generation.hash(&mut hasher);
     object.is_deleted().hash(&mut hasher);
-    for name in [RECONCILE, MOVED_FROM, TAKE_OVER, ALLOW_DELETES] {
-        object.annotation(name).hash(&mut hasher);
-    }
+    // One that nobody knows is among it: the object is refused for it.
+    let annotations = object.metadata.annotations.iter().flatten();
+    annotations.filter(|(name, _)| is_of_our_group(name)).for_each(|annotation| annotation.hash(&mut hasher));
     Some(hasher.finish())
 }
 
@@ -188,5 +219,32 @@ mod tests {
         }
         let resource: Resource = serde_json::from_str(r#"{"metadata":{},"spec":{"x":null}}"#).unwrap();
         assert_eq!(resource.spec_value(), serde_json::json!({"x": null}));
+    }
+
+    #[test]
+    fn each_release_has_a_finalizer_of_its_own() {
+        assert_eq!(finalizer_of("tools", "fusionkeep"), "fusionkeep.dev/keep.tools.fusionkeep");
+        let (one, other) =
+            (finalizer_of(&"a".repeat(63), "fusionkeep"), finalizer_of(&"b".repeat(63), "fusionkeep"));
+        assert_ne!(one, other);
+        for name in [one, other] {
+            assert!(name.strip_prefix("fusionkeep.dev/").is_some_and(|name| name.len() <= 63), "{name}");
+            let resource = serde_json::json!({"metadata": {"finalizers": ["others.example/x", name]}});
+            let resource: Resource = serde_json::from_value(resource).unwrap();
+            assert_eq!(resource.our_finalizers(), [&name]);
+            assert!(resource.has_finalizer(&name) && !resource.has_finalizer(FINALIZER));
+        }
+    }
+
+    #[test]
+    fn an_annotation_of_ours_begins_a_reconcile_and_others_do_not() {
+        let with = |annotations: serde_json::Value| {
+            let resource = serde_json::json!({"metadata": {"annotations": annotations}});
+            relevant(&serde_json::from_value(resource).unwrap())
+        };
+        let none = with(serde_json::json!({}));
+        assert_eq!(with(serde_json::json!({"example.com/x": "1"})), none);
+        assert_ne!(with(serde_json::json!({"fusionkeep.dev/reconcile": "1"})), none);
+        assert_ne!(with(serde_json::json!({"fusionkeep.dev/reconcil": "1"})), none);
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::stream::{BoxStream, StreamExt, select_all};
@@ -31,7 +31,7 @@ use super::http::{Readiness, serve};
 use super::instance::Environment;
 use super::lease::{Leadership, Lease, TimesError};
 use super::metrics::Metrics;
-use super::resource::{Resource, relevant, slim};
+use super::resource::{Resource, finalizer_of, relevant, slim};
 use super::secrets::ClusterSecrets;
 use super::settings::Settings;
 use super::wake::{On, Wakes};
@@ -261,7 +261,12 @@ fn start(
     stores.namespaces = Some(namespaces);
     let (seen_sender, seen) = watch::channel(false);
     let context = Arc::new(Context {
-        writer: Writer::new(client.clone(), &settings.pod, settings.namespaces.is_empty()),
+        writer: Writer::new(
+            client.clone(),
+            &settings.pod,
+            settings.namespaces.is_empty(),
+            finalizer_of(&settings.namespace, &settings.lease_name),
+        ),
         instances: Instances::new(environment, wakes.clone()),
         wakes: wakes.clone(),
         stores,
@@ -270,6 +275,7 @@ fn start(
         seen,
         serves_all: settings.namespaces.is_empty(),
         written: Written::default(),
+        stuck: Mutex::default(),
     });
     let seen = Seen::new(sources.len() + 1, seen_sender);
     let mut running: Vec<Ended> = Vec::new();

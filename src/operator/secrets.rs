@@ -49,7 +49,7 @@ impl ClusterSecrets {
             hint: format!("the Secret must exist in the namespace and carry the label {READABLE}: \"true\""),
         })?;
         let mut data: BTreeMap<String, ByteString> = secret.data.unwrap_or_default();
-        let bytes = Zeroizing::new(data.remove(key).ok_or_else(|| SecretError::NotFound(what()))?.0);
+        let bytes = Zeroizing::new(data.remove(key).ok_or_else(|| SecretError::NoKey(what()))?.0);
         std::str::from_utf8(&bytes).map(SecretString::from).map_err(|_| SecretError::NotText(what()))
     }
 }
@@ -78,7 +78,7 @@ pub async fn config_map_text(
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let found = api.get_opt(name).await.map_err(|error| unreadable(&what, &error))?;
     let text = found.and_then(|map| map.data.unwrap_or_default().remove(key));
-    text.ok_or(SecretError::NotFound(what))
+    text.ok_or(SecretError::NoKey(what))
 }
 
 /// The API server's own words, which hold no value.

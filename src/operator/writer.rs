@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::model::{API_VERSION, Kind};
 
+use super::crd::immutable;
 use super::resource::{FINALIZER, Resource};
 
 /// Our field manager.
@@ -26,13 +27,15 @@ pub struct Writer {
     recorder: Recorder,
     /// Events of cluster-scoped objects stand in the namespace `default`, which a scoped operator may not write.
     cluster_events: bool,
+    /// By which this operator holds a ClusterFusionAuthInstance, which others may use too.
+    cluster_finalizer: String,
 }
 
 impl Writer {
-    pub fn new(client: Client, pod: &str, cluster_events: bool) -> Self {
+    pub fn new(client: Client, pod: &str, cluster_events: bool, cluster_finalizer: String) -> Self {
         let reporter = Reporter { controller: "fusionkeep".to_owned(), instance: Some(pod.to_owned()) };
         let recorder = Recorder::new(client.clone(), reporter);
-        Writer { client, recorder, cluster_events }
+        Writer { client, recorder, cluster_events, cluster_finalizer }
     }
 
     pub fn client(&self) -> &Client {
@@ -75,14 +78,65 @@ impl Writer {
     /// # Errors
     /// As `status`; a finalizer list that changed meanwhile is a conflict.
     pub async fn finalizer(&self, object: &Resource, kind: Kind, hold: bool) -> Result<(), kube::Error> {
-        if object.has_finalizer() == hold {
+        let finalizer = match kind {
+            Kind::ClusterFusionAuthInstance => self.cluster_finalizer.as_str(),
+            _ => FINALIZER,
+        };
+        if object.has_finalizer(finalizer) == hold {
             return Ok(());
         }
         let mut finalizers = object.metadata.finalizers.clone().unwrap_or_default();
-        finalizers.retain(|name| name != FINALIZER);
+        finalizers.retain(|name| name != finalizer);
         if hold {
-            finalizers.push(FINALIZER.to_owned());
+            finalizers.push(finalizer.to_owned());
         }
+        self.finalizers(object, kind, finalizers).await
+    }
+
+    /// Takes away every finalizer of this program, keeping others'.
+    ///
+    /// # Errors
+    /// As `finalizer`.
+    pub async fn release(&self, object: &Resource, kind: Kind) -> Result<(), kube::Error> {
+        let ours = object.our_finalizers();
+        let mut finalizers = object.metadata.finalizers.clone().unwrap_or_default();
+        finalizers.retain(|name| !ours.contains(&name.as_str()));
+        self.finalizers(object, kind, finalizers).await
+    }
+
+    async fn finalizers(
+        &self,
+        object: &Resource,
+        kind: Kind,
+        finalizers: Vec<String>,
+    ) -> Result<(), kube::Error> {
+        let fewer = finalizers.len() < object.metadata.finalizers.as_ref().map_or(0, Vec::len);
+        match self.patch_finalizers(object, kind, finalizers.clone()).await {
+            // An object that was edited in etcd to other types: as it stands no change of it is taken, for the rules of its
+            // definition cannot be evaluated. What goes is given a spec that bears them, in the same breath.
+            Err(error) if fewer && object.is_deleted() && is_unwritable(&error) => {
+                let patch = json!([
+                    { "op": "test", "path": "/metadata/uid", "value": object.metadata.uid },
+                    { "op": "test", "path": "/metadata/resourceVersion", "value": object.metadata.resource_version },
+                    { "op": "replace", "path": "/metadata/finalizers", "value": finalizers },
+                    { "op": "add", "path": "/spec", "value": last_spec(kind, &object.spec_value()) },
+                ]);
+                // The first error is the one that tells what is wrong with the object.
+                let mended = serde_json::from_value(patch).map(Patch::<Value>::Json);
+                let Ok(patch) = mended else { return Err(error) };
+                let answer = self.api(object, kind).patch_metadata(object.name(), &manager(), &patch).await;
+                gone(answer.map(drop)).map_err(|_| error)
+            }
+            answer => answer,
+        }
+    }
+
+    async fn patch_finalizers(
+        &self,
+        object: &Resource,
+        kind: Kind,
+        finalizers: Vec<String>,
+    ) -> Result<(), kube::Error> {
         // A merge-patch with the version: it replaces the list, so it must be the list that was seen.
         let patch = json!({
             "metadata": {
@@ -93,25 +147,31 @@ impl Writer {
         self.merge(object, kind, &patch).await
     }
 
-    /// Removes an annotation.
+    /// Writes what is left of an annotation, or removes it.
     ///
     /// # Errors
-    /// As `status`.
-    pub async fn remove_annotation(
+    /// As `status`; an annotation that a person changed meanwhile is a conflict.
+    pub async fn annotation(
         &self,
         object: &Resource,
         kind: Kind,
         annotation: &str,
+        left: Option<&str>,
     ) -> Result<(), kube::Error> {
-        let annotations = BTreeMap::from([(annotation, Value::Null)]);
-        let patch = json!({ "metadata": { "annotations": annotations, "uid": object.metadata.uid } });
+        let annotations = BTreeMap::from([(annotation, left)]);
+        // With the version: a number that a person has just written must not be overwritten.
+        let patch = json!({
+            "metadata": {
+                "annotations": annotations, "uid": object.metadata.uid,
+                "resourceVersion": object.metadata.resource_version,
+            }
+        });
         self.merge(object, kind, &patch).await
     }
 
     async fn merge(&self, object: &Resource, kind: Kind, patch: &Value) -> Result<(), kube::Error> {
-        let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let api = self.api(object, kind);
-        gone(api.patch_metadata(object.name(), &parameters, &Patch::Merge(patch)).await.map(drop))
+        gone(api.patch_metadata(object.name(), &manager(), &Patch::Merge(patch)).await.map(drop))
     }
 
     /// Tells a person. An event that cannot be written stops nothing.
@@ -132,6 +192,41 @@ impl Writer {
             tracing::warn!(%error, object = %object.address(kind), "an event was not written");
         }
     }
+}
+
+fn manager() -> PatchParams {
+    PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+/// Whether the API server cannot take a change of an object as it stands: its field manager fails (500), or a rule of the
+/// definition cannot be evaluated or does not bear what stands there (422).
+pub fn is_unwritable(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 422 | 500))
+}
+
+/// The spec of an object at its very end, valid whatever stood there: a tombstone that names nothing, with the fields that
+/// may not change as they are.
+fn last_spec(kind: Kind, spec: &Value) -> Value {
+    let nothing = json!({ "name": "nothing" });
+    let mut last = match kind {
+        Kind::FusionAuthInstance | Kind::ClusterFusionAuthInstance => {
+            json!({ "url": "https://nothing.invalid" })
+        }
+        Kind::EntityGrant => json!({ "entity": nothing, "user": nothing }),
+        Kind::IdentityProviderLink => {
+            json!({ "identityProvider": nothing, "user": nothing, "identityProviderUserId": "nothing" })
+        }
+        _ => json!({}),
+    };
+    if kind.is_object() {
+        last["policy"] = json!({ "ensure": "Absent" });
+    }
+    for (field, _) in immutable(kind) {
+        if let Some(value) = spec.get(field) {
+            last[*field] = value.clone();
+        }
+    }
+    last
 }
 
 /// At most `length` bytes, whole characters.

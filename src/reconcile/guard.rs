@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::model::{Address, Kind, NumberOrPercent};
 
 use super::risk::{admin_roles, deactivates, is_deleted};
-use super::{Action, Facts, Limits, Plan, Problem, Purpose};
+use super::{Action, Change, Facts, Limits, Plan, Problem, Purpose};
 
 /// Without a limit of its own a run may delete ten objects, or a fifth of what is owned.
 const DELETES: Usual = Usual { number: 10, percent: 20 };
@@ -38,10 +38,6 @@ pub fn guard(plan: &Plan, facts: &Facts, limits: &Limits) -> Vec<Problem> {
 
 /// Deletions of a plan as the guard counts them: objects, parts, and what FusionAuth deletes along with them.
 pub fn deletions(plan: &Plan, facts: &Facts) -> u64 {
-    let objects =
-        plan.changes.iter().filter(|change| change.action == Action::Delete && !change.calls.is_empty());
-    let parts = plan.changes.iter().flat_map(|change| &change.calls);
-    let parts = parts.filter(|call| call.purpose == Purpose::DeletePart).count() as u64;
     let deleted: BTreeSet<&Address> =
         plan.changes.iter().filter(|change| is_deleted(change)).map(|change| &change.address).collect();
     let along = plan.changes.iter().filter(|change| deleted.contains(&change.address)).map(|change| {
@@ -50,7 +46,14 @@ pub fn deletions(plan: &Plan, facts: &Facts) -> u64 {
         let own = change.depends_on.iter().filter(|address| deleted.contains(address)).count() as u64;
         cascade.saturating_sub(own)
     });
-    objects.count() as u64 + parts + along.sum::<u64>()
+    plan.changes.iter().map(losses).sum::<u64>() + along.sum::<u64>()
+}
+
+/// What one change deletes by itself: its object, and parts of it.
+pub fn losses(change: &Change) -> u64 {
+    let object = change.action == Action::Delete && !change.calls.is_empty();
+    let parts = change.calls.iter().filter(|call| call.purpose == Purpose::DeletePart);
+    u64::from(object) + parts.count() as u64
 }
 
 fn deletes(plan: &Plan, facts: &Facts, limits: &Limits) -> Option<Problem> {

@@ -46,7 +46,7 @@ pub use desired::{
 pub use entry::{Claim, Entry, FieldSet, RecordUpdate, SecretComparison, SecretFingerprint, SentSecret};
 pub use facts::{Facts, Limits, Needs};
 pub use fingerprint::{digest, stale, unmet};
-pub use guard::{deletions, guard};
+pub use guard::{deletions, guard, losses};
 pub use import::{ImportGroup, bulk_create, import_group, is_batchable};
 
 pub use live::Live;

@@ -39,6 +39,13 @@ fn definitions_establish_and_explain(cluster: &Cluster) {
         let conditions = cluster.kubectl(&["get", "crd", &name, "-o", "jsonpath={.status.conditions}"]);
         assert!(!conditions.contains("NonStructuralSchema"), "{kind}: {conditions}");
     }
+    // Before anybody has looked at it, an object is not current to kstatus, which takes a missing status for one.
+    let (success, said) =
+        cluster.kubectl_with(&["create", "-f", "-"], &manifest("User", "unseen", "{username: unseen}"));
+    assert!(success, "{said}");
+    let observed = ["get", "user.fusionkeep.dev/unseen", "-o", "jsonpath={.status.observedGeneration}"];
+    assert_eq!(cluster.kubectl(&observed), "-1");
+    cluster.kubectl(&["delete", "user.fusionkeep.dev/unseen"]);
     let explained = cluster.kubectl(&["explain", "users.fusionkeep.dev.spec.registrations"]);
     assert!(explained.contains("Applications the user is registered for"), "{explained}");
 }

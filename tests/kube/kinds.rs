@@ -12,6 +12,8 @@ pub const TESTS: &[Test] = &[
     ("kinds::a_namespace_ends_with_everything_in_it", a_namespace_ends_with_everything_in_it),
     ("kinds::a_namespace_of_a_list_ends_too", a_namespace_of_a_list_ends_too),
     ("kinds::a_mass_deletion_is_held_until_it_is_confirmed", a_mass_deletion_is_held_until_it_is_confirmed),
+    ("kinds::what_declarations_take_away_is_held_too", what_declarations_take_away_is_held_too),
+    ("kinds::a_renamed_object_keeps_its_id", a_renamed_object_keeps_its_id),
 ];
 
 const OBJECTS: [&str; 5] = [
@@ -147,4 +149,93 @@ fn a_mass_deletion_is_held_until_it_is_confirmed(cluster: &Cluster) {
     assert_eq!(count(), held - 2);
     scene.annotate("fusionauthinstance/default", "fusionkeep.dev/allow-deletes=20");
     scene.until("all are gone", || count() == 0);
+}
+
+/// Tombstones, and registrations that are no longer declared: a slip of a template takes as much away as a deletion does.
+fn what_declarations_take_away_is_held_too(cluster: &Cluster) {
+    let (scene, _operator) = Scene::at_work(cluster, "losses");
+    let application = json!({"application": {"name": "Chat", "roles": [{"name": "user"}]}});
+    scene.api.post("/api/application", &application).ok();
+    let names: Vec<String> = (0..12).map(|n| format!("u{n}")).collect();
+    let apply = |fields: &str| {
+        let all: String = names
+            .iter()
+            .map(|name| manifest("User", name, &format!("{{username: {name}, {fields}}}")))
+            .collect();
+        let (success, said) = scene.try_apply(&all);
+        assert!(success, "{said}");
+    };
+    let user = |name: &String| format!("user.fusionkeep.dev/{name}");
+    let waits = |reason: &str| {
+        let reasons = "jsonpath={.items[*].status.conditions[?(@.type==\"Ready\")].reason}";
+        scene.kubectl(&["get", "users.fusionkeep.dev", "-o", reasons]).matches(reason).count()
+    };
+    apply("registrations: [{application: {name: Chat}, roles: [user]}]");
+    names.iter().for_each(|name| scene.wait_ready(&user(name)));
+    let ids: Vec<String> = names.iter().map(|name| scene.id(&user(name))).collect();
+    let live = |id: &String| scene.api.get(format!("/api/user/{id}")).ok()["user"].clone();
+    let registered = || ids.iter().filter(|id| live(id)["registrations"][0]["roles"][0] == "user").count();
+    let active = || ids.iter().filter(|id| live(id)["active"] == true).count();
+    apply("firstName: A");
+    scene.until("what is too much is held", || waits("DeletionHeld") >= 2);
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let held = waits("DeletionHeld");
+    assert!(held >= 2 && registered() == held, "{held} are held, {} are registered", registered());
+    scene.annotate("fusionauthinstance/default", "fusionkeep.dev/allow-deletes=1");
+    scene.until("one goes on", || registered() == held - 1);
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_eq!(registered(), held - 1, "one, and no more");
+    // Declared again as it was, nothing waits any more.
+    apply("registrations: [{application: {name: Chat}, roles: [user]}]");
+    names.iter().for_each(|name| scene.wait_ready(&user(name)));
+    apply("registrations: [{application: {name: Chat}, roles: [user]}], policy: {ensure: Absent}");
+    scene.until("tombstones are held", || waits("DeletionHeld") >= 2);
+    assert_eq!(active(), names.len(), "this hour's deletions are used up");
+    // A permission counts down, and nothing is left of it when it is taken back.
+    scene.annotate("fusionauthinstance/default", "fusionkeep.dev/allow-deletes=20");
+    scene.until("all are gone", || active() == 0);
+    let left = || {
+        scene.get("fusionauthinstance/default")["metadata"]["annotations"]["fusionkeep.dev/allow-deletes"]
+            .clone()
+    };
+    scene.until("what is left of it is written", || left() == "8");
+    scene.kubectl(&["annotate", "fusionauthinstance/default", "fusionkeep.dev/allow-deletes-"]);
+    scene.apply("User", "late", "{username: late}");
+    scene.wait_ready("user.fusionkeep.dev/late");
+    scene.apply("User", "late", "{username: late, policy: {ensure: Absent}}");
+    scene.wait_reason("user.fusionkeep.dev/late", "DeletionHeld");
+}
+
+/// `moved-from`: a rename in one commit, applied first and pruned afterwards, as GitOps tools do it.
+fn a_renamed_object_keeps_its_id(cluster: &Cluster) {
+    let (scene, _operator) = Scene::at_work(cluster, "renamed");
+    scene.apply("User", "dick", "{email: r@x.com, firstName: Dick}");
+    scene.wait_ready("user.fusionkeep.dev/dick");
+    let id = scene.id("user.fusionkeep.dev/dick");
+    let renamed = manifest("User", "richard", "{email: r@x.com, firstName: Richard}")
+        .replace("name: richard", "name: richard, annotations: {fusionkeep.dev/moved-from: dick}");
+    let (success, said) = scene.try_apply(&renamed);
+    assert!(success, "{said}");
+    scene.wait_ready("user.fusionkeep.dev/richard");
+    assert_eq!(scene.id("user.fusionkeep.dev/richard"), id);
+    scene.kubectl(&["delete", "user.fusionkeep.dev/dick", "--wait=false"]);
+    scene.wait_gone("user.fusionkeep.dev/dick");
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let live = scene.api.get(format!("/api/user/{id}")).ok()["user"].clone();
+    assert_eq!((&live["active"], &live["firstName"]), (&json!(true), &json!("Richard")), "{live}");
+    scene.wait_ready("user.fusionkeep.dev/richard");
+    // Applied and pruned in the same breath.
+    let again = renamed.replace("richard", "rich").replace("moved-from: dick", "moved-from: richard");
+    let (success, said) = scene.try_apply(&again);
+    assert!(success, "{said}");
+    scene.kubectl(&["delete", "user.fusionkeep.dev/richard", "--wait=false"]);
+    scene.wait_gone("user.fusionkeep.dev/richard");
+    scene.wait_ready("user.fusionkeep.dev/rich");
+    assert_eq!(scene.id("user.fusionkeep.dev/rich"), id);
+    assert_eq!(scene.api.get(format!("/api/user/{id}")).ok()["user"]["active"], true);
+    // The annotation may go when it has done its work.
+    scene.kubectl(&["annotate", "user.fusionkeep.dev/rich", "fusionkeep.dev/moved-from-"]);
+    scene.apply("User", "rich", "{email: r@x.com, firstName: Rich}");
+    scene.until("it is kept under its new name", || scene.user("rich")["firstName"] == "Rich");
+    assert_eq!(scene.id("user.fusionkeep.dev/rich"), id);
 }

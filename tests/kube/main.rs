@@ -8,6 +8,7 @@ mod assets;
 mod chart;
 mod cluster;
 mod crds;
+mod endings;
 mod faults;
 // Shared with the sandbox's own tests, which use all of it.
 #[allow(dead_code)]
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
         kinds::TESTS,
         faults::TESTS,
         safety::TESTS,
+        endings::TESTS,
         ownership::TESTS,
         steady::TESTS,
         leader::TESTS,

@@ -26,6 +26,13 @@ fn commands(section: &str) -> String {
 }
 
 fn type_in(cluster: &Cluster, commands: &str) -> String {
+    let (success, said) = typed(cluster, commands);
+    assert!(success, "{commands}\n{said}");
+    said
+}
+
+/// Types commands as an administrator of the cluster: whether they succeed, and what they say.
+pub fn typed(cluster: &Cluster, commands: &str) -> (bool, String) {
     let folder = assets::binary("kubectl").parent().unwrap().to_owned();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
     let output = Command::new("bash")
@@ -38,8 +45,7 @@ fn type_in(cluster: &Cluster, commands: &str) -> String {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success(), "{commands}\n{said}");
-    said
+    (output.status.success(), said)
 }
 
 /// What the kubelet would start: the container of the installed Deployment, as its service account.
@@ -90,7 +96,9 @@ fn the_quick_start_ends_ready(_: &Cluster) {
     let _operator = start_installed(&cluster, folder.path());
     // kubectl's own patience is half a minute, which a busy machine may exceed.
     cluster.wait_until("the object is seen", Duration::from_secs(120), || {
-        !cluster.kubectl(&["get", "user.fusionkeep.dev/richard", "-o", "jsonpath={.status}"]).is_empty()
+        !cluster
+            .kubectl(&["get", "user.fusionkeep.dev/richard", "-o", "jsonpath={.status.conditions}"])
+            .is_empty()
     });
     let said = type_in(&cluster, last);
     assert!(said.contains("condition met"), "{said}");

@@ -122,6 +122,7 @@ fn a_cluster_instance_serves_whom_it_lists(cluster: &Cluster) {
     scene.wait_reason("user.fusionkeep.dev/id", "NotAllowed");
     scene.apply("User", "adopts", &format!("{{email: a@x.com, policy: {{adoption: Match}}, {reference}}}"));
     scene.wait_reason("user.fusionkeep.dev/adopts", "NotAllowed");
+    nothing_of_others_is_reached(&scene, &reference);
     // The list shrinks: the object is refused from then on, and its deletion lets go.
     lent("{namespaces: {names: [nobody]}}");
     scene.wait_reason("user.fusionkeep.dev/good", "NotAllowed");
@@ -129,6 +130,34 @@ fn a_cluster_instance_serves_whom_it_lists(cluster: &Cluster) {
     scene.wait_gone("user.fusionkeep.dev/good");
     assert_eq!(scene.api.get(format!("/api/user/{id}")).ok()["user"]["active"], true, "let go");
     assert!(!RUNNER_KEY.is_empty());
+}
+
+/// A link would be a way into another's account, a grant one to another's entity.
+fn nothing_of_others_is_reached(scene: &Scene<'_>, reference: &str) {
+    let provider = json!({"identityProvider": {"type": "Google", "name": "Google", "enabled": true,
+        "client_id": "x", "client_secret": "y", "buttonText": "Google"}});
+    scene.api.post("/api/identity-provider", &provider).ok();
+    let victim = json!({"user": {"email": "victim@x.com", "password": "password"}, "skipVerification": true});
+    let victim = scene.api.post("/api/user", &victim).ok()["user"]["id"].as_str().unwrap().to_owned();
+    for (name, by) in [("by-mail", "email: victim@x.com".to_owned()), ("by-id", format!("id: {victim}"))] {
+        let spec = format!(
+            "{{identityProvider: {{name: Google}}, user: {{{by}}}, identityProviderUserId: attacker, {reference}}}"
+        );
+        scene.apply("IdentityProviderLink", name, &spec);
+        let said = scene.wait_reason(&format!("identityproviderlink.fusionkeep.dev/{name}"), "NotAllowed");
+        assert!(said.contains("user"), "{said}");
+    }
+    let spec = format!("{{entity: {{clientId: theirs}}, user: {{name: good}}, {reference}}}");
+    scene.apply("EntityGrant", "theirs", &spec);
+    scene.wait_reason("entitygrant.fusionkeep.dev/theirs", "NotAllowed");
+    let links = scene.api.get(format!("/api/identity-provider/link?userId={victim}")).ok();
+    assert!(!links.to_string().contains("attacker"), "{links}");
+    // On one's own account a link is allowed.
+    let spec = format!(
+        "{{identityProvider: {{name: Google}}, user: {{name: good}}, identityProviderUserId: mine, {reference}}}"
+    );
+    scene.apply("IdentityProviderLink", "mine", &spec);
+    scene.wait_ready("identityproviderlink.fusionkeep.dev/mine");
 }
 
 /// A host name that leads to an address that is never allowed, and a server that leads away.

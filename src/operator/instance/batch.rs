@@ -17,7 +17,7 @@ use crate::engine::select::Selection;
 use crate::fusionauth;
 use crate::manifest::Object;
 use crate::model::{Address, ApprovalMode, Deletion, Drift, Guards, Kind, NonNull, NumberOrPercent, Policy};
-use crate::reconcile::{Change as Planned, Limits, Plan, RecordUpdate};
+use crate::reconcile::{Change as Planned, Limits, Plan, RecordUpdate, losses};
 
 use super::answer::{told, without_answer};
 use super::connect::{Connected, not_connected};
@@ -119,20 +119,50 @@ impl Task {
                                instance one, or set policy.deletion to Orphan";
                 batch.answer(&address, Answer::Held { message: message.to_owned() });
             } else {
-                asked.push(address);
+                asked.push((address, 1));
             }
         }
-        let known = (self.known.len() + self.deletions.waiting().max(asked.len())) as u64;
+        self.permit(batch, asked);
+    }
+
+    /// Asks the guard; what it holds is answered.
+    fn permit(&mut self, batch: &mut Batch, asked: Vec<(Address, u64)>) {
+        if asked.is_empty() {
+            return;
+        }
+        let known = self.objects(asked.iter().map(|(address, _)| address));
         let limit = self.declared.spec.guards.max_deletes.0;
         let permitted = self.deletions.permit(&asked, known, limit, Instant::now());
-        for address in asked.iter().filter(|address| !permitted.contains(*address)) {
+        for (address, _) in asked.iter().filter(|(address, _)| !permitted.contains(address)) {
             let message = format!(
                 "{} deletions within an hour are more than the instance's guard lets pass; annotate the instance with \
                  fusionkeep.dev/allow-deletes: \"N\" to let N of them go on",
-                self.deletions.waiting()
+                self.deletions.pending()
             );
             batch.answer(address, Answer::Held { message });
         }
+    }
+
+    /// How many objects use the instance, those that go included.
+    pub(super) fn objects<'a>(&'a self, asked: impl Iterator<Item = &'a Address>) -> u64 {
+        let going =
+            self.deletions.waiting().chain(asked).filter(|address| !self.known.contains_key(*address));
+        (self.known.len() + going.collect::<BTreeSet<_>>().len()) as u64
+    }
+
+    /// What a declaration takes away (a tombstone, a registration or a permission that it no longer has) counts like an
+    /// object that is deleted.
+    fn judge_losses(&mut self, batch: &mut Batch, plan: &mut Plan) {
+        let of_wanted = plan.changes.iter().filter(|change| batch.wanted.contains_key(&change.address));
+        let losses: BTreeMap<Address, u64> = of_wanted
+            .map(|change| (change.address.clone(), losses(change)))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        for address in batch.wanted.keys().filter(|address| !losses.contains_key(*address)) {
+            self.deletions.forget(address);
+        }
+        self.permit(batch, losses.into_iter().collect());
+        drop_answered(batch, plan);
     }
 
     /// What an object refers to must stand in the record already, or be of the same batch.
@@ -165,6 +195,7 @@ impl Task {
             let Some(planned) = self.plan_batch(batch).await? else { continue };
             let mut plan = planned;
             self.sort_out(batch, &mut plan);
+            self.judge_losses(batch, &mut plan);
             if plan.changes.is_empty() && plan.records.is_empty() && !self.lets_go(batch) {
                 self.settle_unchanged(batch);
                 return Ok(());

@@ -1,7 +1,7 @@
 //! The deletion guard of an instance: how many objects may go within an hour. A namespace that is emptied by a slip, or a
 //! pruning that lost its source, is held until a person says the number. Pure but for the clock that is passed in.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::model::{Address, NumberOrPercent};
@@ -12,12 +12,13 @@ const WINDOW: Duration = Duration::from_secs(3600);
 const FEW: u64 = 10;
 const SHARE: u64 = 20;
 
-/// What was deleted lately, and what waits.
+/// What was deleted lately, and what waits. A deletion counts as what it takes along: a user that loses two registrations
+/// counts as two.
 #[derive(Debug, Default)]
 pub struct Deletions {
-    done: VecDeque<Instant>,
-    /// Objects with a deletionTimestamp.
-    waiting: BTreeSet<Address>,
+    done: VecDeque<(Instant, u64)>,
+    /// Objects with a deletionTimestamp, and those whose declaration takes something away.
+    waiting: BTreeMap<Address, u64>,
     /// How many objects were known, now and then within the window.
     known: VecDeque<(Instant, u64)>,
     /// Deletions that a person let pass and that have not happened yet.
@@ -25,7 +26,7 @@ pub struct Deletions {
 }
 
 impl Deletions {
-    /// A person says that this many may go.
+    /// A person says that this many may go, and no more.
     pub fn allow(&mut self, count: u64) {
         self.allowed = count;
     }
@@ -35,48 +36,63 @@ impl Deletions {
         self.allowed
     }
 
-    pub fn waiting(&self) -> usize {
-        self.waiting.len()
+    /// Objects of which something waits to be deleted.
+    pub fn waiting(&self) -> impl Iterator<Item = &Address> {
+        self.waiting.keys()
     }
 
-    /// Which of these objects with a deletionTimestamp may be deleted now; the others are held. Objects that use the
-    /// instance are `known`, those to be deleted included.
+    /// Deletions within the window, those that wait included.
+    pub fn pending(&self) -> u64 {
+        self.waiting.values().sum::<u64>() + self.done.iter().map(|(_, count)| count).sum::<u64>()
+    }
+
+    /// Which of these objects may be deleted, or lose something, now; the others are held. Objects that use the instance
+    /// are `known`, those to be deleted included.
     pub fn permit(
         &mut self,
-        asked: &[Address],
+        asked: &[(Address, u64)],
         known: u64,
         limit: Option<NumberOrPercent>,
         now: Instant,
     ) -> BTreeSet<Address> {
+        self.waiting.extend(asked.iter().cloned());
+        if self.passes(known, limit, now) {
+            return asked.iter().map(|(address, _)| address.clone()).collect();
+        }
+        let mut room = self.allowed;
+        let mut fits = |count: u64| {
+            let left = room.checked_sub(count);
+            room = left.unwrap_or(room);
+            left.is_some()
+        };
+        asked.iter().filter(|(_, count)| fits(*count)).map(|(address, _)| address.clone()).collect()
+    }
+
+    /// Whether all that waits may go without a person's word.
+    pub fn passes(&mut self, known: u64, limit: Option<NumberOrPercent>, now: Instant) -> bool {
         self.forget_old(now);
         self.known.push_back((now, known));
-        self.waiting.extend(asked.iter().cloned());
         let total = self.known.iter().map(|(_, known)| *known).max().unwrap_or(known);
-        let pending = self.waiting.len() as u64 + self.done.len() as u64;
-        if pending <= most(limit, total) {
-            return asked.iter().cloned().collect();
-        }
-        let room = usize::try_from(self.allowed).unwrap_or(usize::MAX);
-        asked.iter().take(room).cloned().collect()
+        self.pending() <= most(limit, total)
     }
 
-    /// A deletion has happened.
+    /// A deletion that waited has happened, or there was nothing to delete.
     pub fn done(&mut self, address: &Address, now: Instant, changed: bool) {
-        self.waiting.remove(address);
+        let Some(count) = self.waiting.remove(address) else { return };
         if changed {
-            self.allowed = self.allowed.saturating_sub(1);
-            self.done.push_back(now);
+            self.allowed = self.allowed.saturating_sub(count);
+            self.done.push_back((now, count));
         }
     }
 
-    /// The object is gone, by whatever way.
+    /// The object is gone by whatever way, or nothing of it is to be deleted any more.
     pub fn forget(&mut self, address: &Address) {
         self.waiting.remove(address);
     }
 
     fn forget_old(&mut self, now: Instant) {
         let is_old = |at: &Instant| now.saturating_duration_since(*at) > WINDOW;
-        while self.done.front().is_some_and(is_old) {
+        while self.done.front().is_some_and(|(at, _)| is_old(at)) {
             self.done.pop_front();
         }
         while self.known.front().is_some_and(|(at, _)| is_old(at)) {
@@ -102,8 +118,8 @@ mod tests {
     use super::*;
     use crate::model::Kind;
 
-    fn users(count: usize) -> Vec<Address> {
-        (0..count).map(|n| Address::new(Kind::User, "default", &format!("u{n}"))).collect()
+    fn users(count: usize) -> Vec<(Address, u64)> {
+        (0..count).map(|n| (Address::new(Kind::User, "default", &format!("u{n}")), 1)).collect()
     }
 
     #[test]
@@ -125,14 +141,15 @@ mod tests {
         let mut known = 20;
         let mut passed = 0;
         for user in users(20) {
-            if deletions.permit(std::slice::from_ref(&user), known, None, now).contains(&user) {
-                deletions.done(&user, now, true);
+            if deletions.permit(std::slice::from_ref(&user), known, None, now).contains(&user.0) {
+                deletions.done(&user.0, now, true);
                 known -= 1;
                 passed += 1;
             }
         }
         assert_eq!(passed, 10, "what was known within the hour counts, not what is left");
         let later = now + WINDOW + Duration::from_secs(1);
+        assert!(deletions.passes(known, None, later), "what still waits is ten: it may go on by itself");
         assert_eq!(deletions.permit(&users(20)[19..], known, None, later).len(), 1);
     }
 
@@ -148,5 +165,30 @@ mod tests {
         permitted.iter().for_each(|address| deletions.done(address, now, true));
         assert_eq!(deletions.left(), 0);
         assert!(deletions.permit(&asked[2..], 13, None, now).is_empty());
+        deletions.allow(5);
+        deletions.allow(0);
+        assert!(
+            deletions.permit(&asked[2..], 13, None, now).is_empty(),
+            "what was allowed can be taken back"
+        );
+    }
+
+    #[test]
+    fn what_goes_along_counts() {
+        let mut deletions = Deletions::default();
+        let now = Instant::now();
+        let asked: Vec<(Address, u64)> = users(4).into_iter().map(|(user, _)| (user, 3)).collect();
+        assert!(
+            deletions.permit(&asked, 12, None, now).is_empty(),
+            "four users lose three registrations each"
+        );
+        deletions.allow(7);
+        let permitted = deletions.permit(&asked, 12, None, now);
+        assert_eq!(permitted.len(), 2);
+        permitted.iter().for_each(|address| deletions.done(address, now, true));
+        assert_eq!((deletions.left(), deletions.pending()), (1, 12));
+        // Two of them are declared again as they were.
+        asked[2..].iter().for_each(|(address, _)| deletions.forget(address));
+        assert_eq!(deletions.pending(), 6);
     }
 }

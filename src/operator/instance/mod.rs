@@ -97,8 +97,10 @@ pub struct State {
     pub tenant_id: Option<String>,
     /// Objects that use it, at the last count; None before the first one.
     pub objects: Option<usize>,
-    /// Annotations that have done their work and are to be removed, with the value that did.
-    pub used: BTreeSet<&'static str>,
+    /// `allow-deletes` was used: the number that it was, and what is left of it.
+    pub deletes_left: Option<(u64, u64)>,
+    /// `take-over` has done its work.
+    pub taken_over: bool,
     /// There is no key to work with: the Secret is gone.
     pub key_missing: bool,
 }
@@ -111,7 +113,8 @@ impl State {
             server_version: None,
             tenant_id: None,
             objects: None,
-            used: BTreeSet::new(),
+            deletes_left: None,
+            taken_over: false,
             key_missing: false,
         }
     }

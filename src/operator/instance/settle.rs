@@ -3,9 +3,7 @@
 use std::time::Instant;
 
 use crate::model::{Address, Kind};
-use crate::reconcile::{
-    Action, Blame, Change as Planned, FieldChange, Outcome, Plan, Problem, Reason, Risk, Status,
-};
+use crate::reconcile::{Blame, Change as Planned, FieldChange, Outcome, Plan, Problem, Reason, Risk, Status};
 
 use super::answer::{Change, told, without_answer};
 use super::batch::Batch;
@@ -19,9 +17,7 @@ impl Task {
             let message = end.problem.as_ref().map(told);
             let answer = match end.status {
                 Status::Done => {
-                    if change.action == Action::Delete {
-                        self.deletions.done(&change.address, Instant::now(), true);
-                    }
+                    self.deletions.done(&change.address, Instant::now(), true);
                     done(batch, change, end.notes.clone())
                 }
                 Status::Failed => self.failed(change.kind(), end.problem.as_ref(), message),

@@ -14,7 +14,7 @@ use crate::manifest::Object;
 use crate::model::{Address, FusionAuthInstanceSpec, Kind};
 
 use super::super::conditions::Verdict;
-use super::super::resource::{ALLOW_DELETES, TAKE_OVER};
+use super::super::resource::TAKE_OVER;
 use super::super::wake::Wakes;
 use super::admission::Admission;
 use super::answer::without_answer;
@@ -59,6 +59,8 @@ pub struct Task {
     pub(super) links_due: Instant,
     /// Objects that were turned away while the instance could not be used.
     turned_away: BTreeSet<Address>,
+    /// What was written of `allow-deletes` as it was used up: seen again, it is no person's word.
+    told_left: BTreeSet<u64>,
     failures: u32,
     started: Instant,
     retry_at: Instant,
@@ -94,6 +96,7 @@ pub fn spawn(
         cancel,
         links_due: Instant::now(),
         turned_away: BTreeSet::new(),
+        told_left: BTreeSet::new(),
         failures: 0,
         started: Instant::now(),
         retry_at: Instant::now(),
@@ -263,9 +266,12 @@ impl Task {
         self.tell_used();
     }
 
+    /// How many deletions a person lets pass. Taken away, nothing is allowed any more.
     fn heed_annotations(&mut self) {
-        if let Some(count) = self.declared.allow_deletes {
-            self.deletions.allow(count);
+        let allowed = self.declared.allow_deletes;
+        if !allowed.is_some_and(|count| self.told_left.contains(&count)) {
+            self.told_left.clear();
+            self.deletions.allow(allowed.unwrap_or_default());
         }
     }
 
@@ -390,18 +396,20 @@ impl Task {
     }
 
     /// Annotations that have done their work.
-    fn tell_used(&self) {
-        let mut used = BTreeSet::new();
-        if self.declared.allow_deletes.is_some() && self.deletions.left() == 0 {
-            used.insert(ALLOW_DELETES);
-        }
+    fn tell_used(&mut self) {
+        let left = self.deletions.left();
+        // Written as it goes: another leader goes on with what is left.
+        let deletes_left = self
+            .declared
+            .allow_deletes
+            .filter(|count| *count == 0 || left < *count)
+            .map(|count| (count, left));
+        self.told_left.extend(deletes_left.map(|(_, left)| left));
         let foreign = self.ledger.as_ref().is_some_and(|ledger| ledger.loaded().foreign.is_some());
-        if self.declared.take_over && self.connected.is_some() && !foreign {
-            used.insert(TAKE_OVER);
-        }
+        let taken_over = self.declared.take_over && self.connected.is_some() && !foreign;
         let changed = self.state.send_if_modified(|state| {
-            let changed = state.used != used;
-            state.used = used;
+            let changed = (state.deletes_left, state.taken_over) != (deletes_left, taken_over);
+            (state.deletes_left, state.taken_over) = (deletes_left, taken_over);
             changed
         });
         if changed {

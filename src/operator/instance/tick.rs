@@ -35,10 +35,20 @@ impl Task {
             Ok(differing) => differing,
             Err(error) => return self.lost(not_connected(&error)),
         };
+        self.wake_held();
         if !differing.is_empty() {
             tracing::info!(objects = differing.len(), "objects differ");
         }
         self.wakes.objects(differing);
+    }
+
+    /// Deletions that were held go on once those before them are an hour old.
+    fn wake_held(&mut self) {
+        let known = self.objects(std::iter::empty());
+        let limit = self.declared.spec.guards.max_deletes.0;
+        if self.deletions.passes(known, limit, Instant::now()) {
+            self.wakes.objects(self.deletions.waiting().cloned());
+        }
     }
 
     /// Secrets may have changed since they were read.
