@@ -11,7 +11,7 @@ use super::pipeline::{self, Needs, Rebuilds};
 /// Take over existing objects that the manifests declare
 ///
 /// Objects that equal their declaration are taken over without a write to them; with --override the others are
-/// changed too. A record that is lost, damaged or not signed is made anew from what the manifests declare; with
+/// changed too. What does not exist or is held already is left to apply. A record that is lost, damaged or not signed is made anew from what the manifests declare; with
 /// --take-over also one whose runner key is lost. What such a record held besides is let go, and listed.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

@@ -64,6 +64,7 @@ impl<'a> CarryOut<'a> {
             refuse_moved_secrets(saved, &secrets, run)?;
         }
         if plan.changes.is_empty() && plan.records.is_empty() && !self.rebuild {
+            self.take_lock_left_behind().await;
             return Ok(Exit::Done);
         }
         let asks = !self.change.auto_approve && (!plan.changes.is_empty() || !run.discarded.is_empty());
@@ -79,6 +80,23 @@ impl<'a> CarryOut<'a> {
             self.tell(plan, &outcome)?;
         }
         Ok(exit_of_outcome(&outcome))
+    }
+
+    /// A run that died left its lock, and there is nothing to do: the lock is let go, and what the run left of the
+    /// record is cleaned up. It stands in nobody's way, so that it does not matter if this fails.
+    async fn take_lock_left_behind(&self) {
+        let scopes = self.run.loaded.left_behind;
+        if scopes.is_none() {
+            return;
+        }
+        let how = Acquire { scopes, ..Acquire::default() };
+        let done = match self.run.record.acquire(&how).await {
+            Ok(held) => held.close().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = done {
+            tracing::info!(%error, "the lock that a run left behind stays where it is");
+        }
     }
 
     fn tell(&self, plan: &Plan, outcome: &Outcome) -> Result<(), Failure> {

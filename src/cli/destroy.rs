@@ -21,6 +21,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     pipeline::runtime()?.block_on(async {
         let needs = Needs { no_objects: true, runner_key: Some("destroy"), ..Needs::default() };
         let mut run = pipeline::prepare(&arguments.run, needs).await?;
+        run.tell_if_there_is_no_record();
         run.objects.clear();
         run.options.prune = true;
         run.options.destroy = true;

@@ -107,6 +107,7 @@ impl State {
 pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     pipeline::runtime()?.block_on(async {
         let mut run = pipeline::connected(&arguments.connect, Needs::without_manifests()).await?;
+        run.tell_if_there_is_no_record();
         run.options.selection =
             pipeline::selected(&arguments.selection, || run.held(), "the record holds no")?;
         let (held, exit) = held(&mut run).await?;
@@ -121,6 +122,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
 pub fn show(arguments: &ShowArguments) -> Result<Exit, Failure> {
     pipeline::runtime()?.block_on(async {
         let mut run = pipeline::connected(&arguments.connect, Needs::without_manifests()).await?;
+        run.tell_if_there_is_no_record();
         run.options.selection.targets.insert(arguments.address.clone());
         let (held, exit) = held(&mut run).await?;
         let Some(object) = held.first() else {

@@ -15,7 +15,7 @@ use crate::engine::select::Selection;
 use crate::engine::session::Session;
 use crate::engine::{self};
 use crate::manifest::{Input, Object, StandardInput, nearest};
-use crate::model::{Address, Guards};
+use crate::model::{Address, Guards, NumberOrPercent};
 use crate::reconcile::{Limits, Plan, Problem};
 use crate::report::{Audience, Progress};
 use crate::sandbox;
@@ -193,7 +193,7 @@ fn selection(arguments: &SelectionArguments, run: &Run) -> Result<Selection, Fai
     let known = || objects.iter().map(|object| &object.address).chain(run.held());
     let selection = Selection {
         labels: arguments.selector.clone(),
-        ..selected(&arguments.addresses, known, "neither the manifests nor the record have a")?
+        ..selected(&arguments.addresses, known, "neither the manifests nor the record have")?
     };
     if selection.labels.is_some() && !objects.iter().any(|object| selection.selects(object)) {
         return Err(Failure::Argument {
@@ -236,11 +236,23 @@ pub fn limits(arguments: &GuardArguments, instance: Guards) -> Limits {
         allow_hard_delete: arguments.allow_hard_delete,
         allow_admin_roles: arguments.allow_admin_roles,
         allow_foreign_entities: arguments.allow_foreign_entities,
+        allow_entities_elsewhere: arguments.allow_foreign_entities,
         instance,
     }
 }
 
 impl Run {
+    /// Says that there is no record, where that looks like holding nothing.
+    pub fn tell_if_there_is_no_record(&self) {
+        if self.loaded.is_absent() {
+            output::tell(&format!(
+                "there is no record of the owner {} here: nothing was applied yet, or it is lost (`fusionkeep adopt` \
+                 rebuilds it from the manifests)\n",
+                self.session.owner()
+            ));
+        }
+    }
+
     /// The addresses of what the record holds.
     pub fn held(&self) -> impl Iterator<Item = &Address> {
         self.loaded.entries.iter().map(|entry| &entry.address)
@@ -255,6 +267,30 @@ impl Run {
         let plan = engine::plan::plan(sources, objects, &self.options).await;
         self.progress.end();
         Ok(self.with_record_warnings(plan?, let_go))
+    }
+
+    /// Judges a plan that was saved by the guards of this run. What was allowed when it was made holds for a plan that
+    /// is signed, and can only be tightened; nobody vouches for what stands in another.
+    pub async fn guards(&mut self, plan: &Plan, authenticity: Authenticity) -> Result<Vec<Problem>, Failure> {
+        if authenticity == Authenticity::Signed {
+            let limits = &mut self.options.limits;
+            let unlimited = NumberOrPercent::Number(u64::MAX);
+            limits.max_deletes.get_or_insert(unlimited);
+            limits.max_changed_users.get_or_insert(unlimited);
+            limits.allow_hard_delete = true;
+            limits.allow_admin_roles = true;
+            limits.allow_foreign_entities = true;
+            limits.allow_entities_elsewhere = true;
+        }
+        let bar = Bar(self.progress.clone());
+        Ok(engine::plan::guards(self.sources(&bar), plan, &self.options).await?)
+    }
+
+    /// Reads the record again, and plans from the start with these objects.
+    pub async fn start_over(&mut self, objects: Vec<Object>) -> Result<(), Failure> {
+        self.loaded = self.record.read().await.map_err(engine::error::Error::from)?;
+        self.objects = objects;
+        Ok(())
     }
 
     /// Plans the inverse of a run.
@@ -341,7 +377,15 @@ fn record_warnings(loaded: &Loaded, keys: Option<&RunnerKeys>) -> Vec<Problem> {
             "apply refuses until --take-over",
         );
     }
-    if let Some(holder) = &loaded.holder {
+    if let Some(holder) = &loaded.holder
+        && !loaded.left_behind.is_none()
+    {
+        warn(
+            "record-left-locked",
+            format!("a run did not come to its end, and its lock is over: {holder}"),
+            "the next apply takes the lock and lets it go",
+        );
+    } else if let Some(holder) = &loaded.holder {
         warn(
             "record-locked",
             format!("another run is at work: {holder}"),

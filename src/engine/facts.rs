@@ -1,6 +1,6 @@
 //! What judging a plan needs to know of the server, looked up only where a planned change asks for it.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
@@ -8,8 +8,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::fusionauth::{Client, Error, Object, entities};
-use crate::reconcile::{Facts, Key, Needs};
+use crate::reconcile::{Facts, HeldAlong, Key, Needs, Recipient};
 
+use super::record::Entries;
 use super::rows::uuid;
 use super::session::Session;
 use super::{catalogue::Catalogue, references::Named};
@@ -22,6 +23,7 @@ pub struct Looking<'a> {
     pub catalogue: &'a Catalogue,
     /// Entities that are ours.
     pub own: &'a HashSet<Uuid>,
+    pub record: Option<&'a Entries>,
 }
 
 #[derive(Deserialize)]
@@ -71,6 +73,7 @@ impl Looking<'_> {
         for key in &needs.cascades {
             facts.cascades.insert(key.clone(), self.cascade(key, &entities).await?);
         }
+        facts.held_along = self.held_along(&needs.cascades, &entities);
         self.users(&needs.users, facts).await
     }
 
@@ -152,6 +155,40 @@ impl Looking<'_> {
             return Ok((registrations + links + grants) as u64);
         }
         Ok(self.client().grants_of_entity(id).await?.map_or(0, |grants| grants.len()) as u64)
+    }
+
+    /// What the record holds of that: the entities of a type, and the grants and links of whatever goes.
+    fn held_along(
+        &self,
+        deleted: &BTreeSet<Key>,
+        entities: &BTreeMap<Uuid, Vec<Uuid>>,
+    ) -> BTreeMap<Key, Vec<HeldAlong>> {
+        // By what goes: whose deletion takes it along.
+        let mut going: HashMap<Uuid, BTreeSet<&Key>> = HashMap::new();
+        for (key, id) in deleted.iter().filter_map(|key| Some((key, key.id()?))) {
+            let of_type = entities.get(&id).into_iter().flatten().copied();
+            for id in of_type.chain([id]) {
+                going.entry(id).or_default().insert(key);
+            }
+        }
+        let mut along: BTreeMap<Key, Vec<HeldAlong>> = BTreeMap::new();
+        for entry in self.record.into_iter().flat_map(Entries::iter) {
+            let hangs_on = match &entry.key {
+                Key::Id(id) => [Some(*id), None],
+                Key::Grant { entity, recipient: Recipient::User(other) | Recipient::Entity(other) } => {
+                    [Some(*entity), Some(*other)]
+                }
+                Key::Link { user, .. } => [Some(*user), None],
+            };
+            let by: BTreeSet<&Key> =
+                hangs_on.iter().flatten().filter_map(|id| going.get(id)).flatten().copied().collect();
+            for key in by.into_iter().filter(|key| **key != entry.key) {
+                let (address, protected) = (entry.address.clone(), entry.protected);
+                let held = HeldAlong { address, key: entry.key.clone(), protected };
+                along.entry(key.clone()).or_default().push(held);
+            }
+        }
+        along
     }
 
     async fn users(&self, users: &BTreeSet<Uuid>, facts: &mut Facts) -> Result<(), Error> {

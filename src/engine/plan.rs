@@ -12,7 +12,7 @@ use crate::manifest::Object;
 use crate::model::{Address, Adoption, Kind, Owner};
 use crate::reconcile::{
     Claim, Desired, Entry, Facts, Key, Limits, Plan, PlanContext, Planned, Problem, Reason, SecretComparison,
-    SecretUse, assemble, assess, bulk_create, guard, needs,
+    SecretUse, assemble, assess, bulk_create, guard, needs, only_adoptions,
 };
 
 use super::catalogue::Catalogue;
@@ -81,10 +81,23 @@ pub async fn plan<'o>(
     let (planned, counts) = planning.observe(&subjects).await?;
     let mut plan = assemble(session.target().clone(), session.owner().clone(), planned);
     plan.errors.extend(problems);
+    if options.adoption.is_some() {
+        only_adoptions(&mut plan);
+    }
     if let Some(batch) = options.import_batch {
         bulk_create(&mut plan, batch);
     }
     planning.judge(plan, &subjects, counts).await
+}
+
+/// The guards that refuse a plan that was made before, by what is live and recorded now and by the limits of `options`.
+///
+/// # Errors
+/// The server cannot be read.
+pub async fn guards(sources: Sources<'_>, plan: &Plan, options: &PlanOptions) -> Result<Vec<Problem>, Error> {
+    let planning = Planning::new(sources, options);
+    let facts = planning.facts(plan, &[], Counts::default()).await?;
+    Ok(guard(plan, &facts, &options.limits))
 }
 
 pub(super) struct Planning<'a> {
@@ -402,9 +415,18 @@ impl<'a> Planning<'a> {
         if let (Some((loaded, _)), None) = (self.sources.record, self.options.adoption) {
             loaded.refuse_if_lost(&counts.derived)?;
         }
+        let facts = self.facts(&plan, subjects, counts).await?;
+        assess(&mut plan, &facts);
+        let refused = guard(&plan, &facts, &self.options.limits);
+        plan.errors.extend(refused);
+        Ok(plan)
+    }
+
+    /// What judging the plan needs to know.
+    async fn facts(&self, plan: &Plan, subjects: &[Subject], counts: Counts) -> Result<Facts, Error> {
         let session = self.sources.session;
         let mut facts = self.owned(subjects, counts);
-        let needs = needs(&plan);
+        let needs = needs(plan);
         let own: HashSet<Uuid> = match self.entries() {
             Some(entries) => entries.of_kind(Kind::Entity).filter_map(|entry| entry.key.id()).collect(),
             None => subjects
@@ -413,12 +435,9 @@ impl<'a> Planning<'a> {
                 .filter_map(|subject| subject.desired.as_ref()?.key.resolve(&|_| None)?.id())
                 .collect(),
         };
-        let looking = Looking { session, catalogue: &self.catalogue, own: &own };
+        let looking = Looking { session, catalogue: &self.catalogue, own: &own, record: self.entries() };
         looking.answer(&needs, &mut facts).await?;
-        assess(&mut plan, &facts);
-        let refused = guard(&plan, &facts, &self.options.limits);
-        plan.errors.extend(refused);
-        Ok(plan)
+        Ok(facts)
     }
 
     fn owned(&self, subjects: &[Subject], counts: Counts) -> Facts {

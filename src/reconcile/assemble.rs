@@ -2,10 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use uuid::Uuid;
+
 use crate::model::{Address, Kind, Owner};
 
 use super::order::order;
-use super::{Action, Change, Key, Plan, Planned, Problem, Reason, Target, Unique, Verdict};
+use super::{
+    Action, Change, FieldChange, Key, Plan, Planned, Problem, Reason, RecordUpdate, Shown, Target, Unique,
+    Verdict, Withheld,
+};
 
 /// Puts the plan together. A permuted input gives the same plan.
 ///
@@ -14,7 +19,12 @@ pub fn assemble(target: Target, owner: Owner, planned: impl IntoIterator<Item = 
     let mut planned: Vec<Planned> = planned.into_iter().collect();
     planned.sort_by(|one, other| (&one.address, &one.key).cmp(&(&other.address, &other.key)));
     let mut errors = one_object_two_addresses(&planned);
+    // That our record holds the object under another address has been said, and is the better reason.
+    for planned in planned.iter_mut().filter(|planned| says_of(&errors, &planned.address)) {
+        planned.errors.retain(|problem| !problem.code.starts_with("adoption-"));
+    }
     errors.extend(kept_natural_keys(&planned, &errors));
+    errors.extend(renamed_without_annotation(&planned, &errors));
     errors.extend(missing_references(&planned));
     let order = order(&planned).unwrap_or_else(|cycle| {
         errors.push(*cycle);
@@ -44,6 +54,24 @@ pub fn assemble(target: Target, owner: Owner, planned: impl IntoIterator<Item = 
     plan.errors.extend(errors);
     plan.changes = ordered(changes, order);
     plan
+}
+
+/// Of a plan of adoptions the rest is withheld: whoever takes over what exists asks for nothing else.
+pub fn only_adoptions(plan: &mut Plan) {
+    let changes = std::mem::take(&mut plan.changes);
+    let (adopted, rest): (Vec<Change>, Vec<Change>) =
+        changes.into_iter().partition(|change| change.action == Action::Adopt);
+    let kept: BTreeSet<Address> = adopted.iter().map(|change| change.address.clone()).collect();
+    plan.changes = adopted;
+    for change in &mut plan.changes {
+        change.depends_on.retain(|address| kept.contains(address));
+    }
+    plan.withheld.extend(rest.into_iter().map(|change| Withheld {
+        address: change.address,
+        action: change.action,
+        why: "adopt only takes over what exists; apply does this".to_owned(),
+        fields: change.fields,
+    }));
 }
 
 /// A suspended object is not created, so nothing that refers to it can be.
@@ -87,7 +115,9 @@ fn one_object_two_addresses(planned: &[Planned]) -> Vec<Problem> {
         }
         let kind = planned.address.kind;
         if let Some(other) = first.insert((kind, &planned.key), planned) {
-            let (one, two) = (&other.address, &planned.address);
+            // The old one first.
+            let (old, new) = if is_gone(planned) { (planned, other) } else { (other, planned) };
+            let (one, two) = (&old.address, &new.address);
             let id = planned.key.id().map(|id| format!(" (id {id})")).unwrap_or_default();
             problems.push(
                 Problem::error(
@@ -95,7 +125,7 @@ fn one_object_two_addresses(planned: &[Planned]) -> Vec<Problem> {
                     format!("{one} and {two} are one {kind} in FusionAuth{id}"),
                     format!(
                         "keep one of them; if it was renamed, annotate the new one with fusionkeep.dev/moved-from: {}",
-                        moved_from(if is_removed(other) { one } else { two })
+                        moved_from(one)
                     ),
                 )
                 .of(two),
@@ -124,7 +154,7 @@ fn kept_natural_keys(planned: &[Planned], known: &[Problem]) -> Vec<Problem> {
             (!freed).then_some((value, *holder))
         });
         if let Some((value, holder)) = clash
-            && !known.iter().any(|problem| problem.address.as_ref() == Some(&taking.address))
+            && !says_of(known, &taking.address)
         {
             problems.push(kept(taking, holder, value));
         }
@@ -150,10 +180,94 @@ fn kept(taking: &Planned, holder: &Planned, value: &Unique) -> Problem {
     .of(new)
 }
 
-fn is_removed(planned: &Planned) -> bool {
+/// What identifies a lambda, and an entity without a clientId of its own, though FusionAuth has no objection to a
+/// second one: its name, and its type.
+type Name = (Kind, String, String);
+
+fn name_of(planned: &Planned, fields: &[FieldChange], type_id: Option<Uuid>) -> Option<Name> {
+    let kind = planned.address.kind;
+    let shown = |path: &str| {
+        let field = fields.iter().find(|field| field.path == path)?;
+        [&field.after, &field.before].into_iter().find_map(|shown| match shown {
+            Shown::Value(value) => Some(value),
+            _ => None,
+        })
+    };
+    let type_of = |found: Uuid| found.to_string();
+    let of_type = match kind {
+        Kind::Lambda => shown("type")?.as_str()?.to_owned(),
+        Kind::Entity => {
+            type_id.map(type_of).or_else(|| Some(shown("type")?.get("id")?.as_str()?.to_owned()))?
+        }
+        _ => return None,
+    };
+    Some((kind, shown("name")?.as_str()?.to_owned(), of_type))
+}
+
+/// A lambda or an entity is created under the name of one that is no longer declared: nearly always a rename, and as
+/// two objects the new one would have lost what others refer to. Where several have the name it says nothing.
+fn renamed_without_annotation(planned: &[Planned], known: &[Problem]) -> Vec<Problem> {
+    let (mut removed, mut created) = (Vec::new(), Vec::new());
+    for planned in planned {
+        let of_type = planned.uses.iter().find_map(|(kind, id)| (*kind == Kind::EntityType).then_some(*id));
+        match &planned.verdict {
+            Verdict::Change(change) if change.action == Action::Create => {
+                let has_client_id = change.fields.iter().any(|field| field.path == "clientId");
+                let name = name_of(planned, &change.fields, None).filter(|_| !has_client_id);
+                created.extend(name.map(|name| (name, planned)));
+            }
+            Verdict::Change(change) if change.action == Action::Delete && change.reason == Reason::Pruned => {
+                removed.extend(name_of(planned, &change.fields, of_type).map(|name| (name, planned)));
+            }
+            Verdict::Withheld => {
+                let fields = planned.withheld.iter().filter(|withheld| withheld.action == Action::Delete);
+                let name = fields.map(|withheld| name_of(planned, &withheld.fields, of_type)).next();
+                removed.extend(name.flatten().map(|name| (name, planned)));
+            }
+            _ => {}
+        }
+    }
+    let (removed, created) = (by_name(removed), by_name(created));
+    let mut problems = Vec::new();
+    for (name, new) in &created {
+        let ([new], Some([old])) = (new.as_slice(), removed.get(name).map(Vec::as_slice)) else { continue };
+        if says_of(known, &new.address) {
+            continue;
+        }
+        let why = if old.change().is_some() { "deletes" } else { "no longer declares" };
+        problems.push(
+            Problem::error(
+                "natural-key-in-use",
+                format!("{} takes the name of {}, which this plan {why}", new.address, old.address),
+                format!(
+                    "if {0} was renamed, annotate {1} with fusionkeep.dev/moved-from: {2}; else delete {0} in an apply of its own",
+                    old.address,
+                    new.address,
+                    moved_from(&old.address)
+                ),
+            )
+            .of(&new.address),
+        );
+    }
+    problems
+}
+
+fn by_name(named: Vec<(Name, &Planned)>) -> BTreeMap<Name, Vec<&Planned>> {
+    named.into_iter().fold(BTreeMap::new(), |mut all, (name, planned)| {
+        all.entry(name).or_default().push(planned);
+        all
+    })
+}
+
+fn says_of(problems: &[Problem], address: &Address) -> bool {
+    problems.iter().any(|problem| problem.address.as_ref() == Some(address))
+}
+
+/// Whether it is no longer declared, or nothing is left of it under its own address.
+fn is_gone(planned: &Planned) -> bool {
     match &planned.verdict {
         Verdict::Change(change) => change.action == Action::Delete,
-        Verdict::Withheld => true,
+        Verdict::Withheld | Verdict::Record(RecordUpdate::Remove(_)) => true,
         _ => false,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use crate::model::{Guards, NumberOrPercent};
+use crate::model::{Address, Guards, NumberOrPercent};
 
 use super::Key;
 
@@ -25,10 +25,20 @@ pub struct Facts {
     pub foreign_entities: BTreeMap<Uuid, u64>,
     /// What FusionAuth deletes along with an object: registrations, links, grants, entities.
     pub cascades: BTreeMap<Key, u64>,
+    /// What the record holds of that: whether the plan deletes it by itself is the plan's to say.
+    pub held_along: BTreeMap<Key, Vec<HeldAlong>>,
     /// Users who have no password.
     pub without_password: BTreeSet<Uuid>,
     /// How many links a user has now.
     pub links: BTreeMap<Uuid, u64>,
+}
+
+/// An object of ours that FusionAuth deletes along with another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldAlong {
+    pub address: Address,
+    pub key: Key,
+    pub protected: bool,
 }
 
 /// What must be looked up before a plan can be judged.
@@ -57,6 +67,8 @@ pub struct Limits {
     pub allow_admin_roles: bool,
     /// Entity types may be deleted with entities that are not owned here.
     pub allow_foreign_entities: bool,
+    /// And with entities of ours that the plan is not about: they have plans of their own, as in the operator.
+    pub allow_entities_elsewhere: bool,
     /// What the instance asks for; in the command it can only tighten the above.
     pub instance: Guards,
 }

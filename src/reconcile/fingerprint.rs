@@ -10,7 +10,7 @@ use crate::model::{Compare, Fields, Kind, Sensitivity, Write, row};
 
 use super::normalise::{canonical, is_unset, normalise};
 use super::path::FieldPath;
-use super::{Change, FieldChange, Fingerprint, Key, Live, Reason, Recipient, Shown};
+use super::{Call, Change, FieldChange, Fingerprint, Key, Live, Purpose, Recipient, Shown};
 
 /// The digest of a value: 128 bits of SHA-256 over its canonical JSON, in hexadecimal.
 pub fn digest(value: &Value) -> String {
@@ -41,7 +41,7 @@ pub fn stale(change: &Change, live: Option<&Live>) -> Vec<String> {
     match (&change.fingerprint, live) {
         (None, None) => vec![],
         // The old link or grant is what the change takes away.
-        (None, Some(live)) if change.reason == Reason::KeyChanged && live.key != change.key => vec![],
+        (None, Some(live)) if change.changes_key() && live.key != change.key => vec![],
         (None, Some(_)) | (Some(_), None) => here(),
         (Some(planned), Some(live)) => planned
             .0
@@ -67,6 +67,19 @@ pub fn unmet(change: &Change, live: &Live) -> Vec<String> {
         FieldPath::parse(&field.path).is_some_and(|path| !met(change.kind(), live, &path, after))
     };
     change.fields.iter().filter(lost).map(|field| field.path.clone()).collect()
+}
+
+/// Whether the part that a call makes stands there as it wants it: its lost answer, or somebody else's work.
+pub fn stands(change: &Change, call: &Call, live: &Live) -> bool {
+    let made = call.part.as_deref().filter(|_| call.purpose == Purpose::CreatePart);
+    made.is_some_and(|made| {
+        let of_part = |path: &FieldPath| path.is_part() && path.part_key() == Some(made);
+        let field = change.fields.iter().find_map(|field| {
+            let path = FieldPath::parse(&field.path).filter(of_part)?;
+            Some((path, &field.after))
+        });
+        matches!(field, Some((path, Shown::Value(after))) if met(change.kind(), live, &path, after))
+    })
 }
 
 pub(super) fn met(kind: Kind, live: &Live, path: &FieldPath, after: &Value) -> bool {

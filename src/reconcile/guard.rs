@@ -1,11 +1,11 @@
 //! Guards: judged before the first write. A problem here ends the run with exit status 3 and nothing written.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Address, Kind, NumberOrPercent};
+use crate::model::{Address, Deletion, Kind, NumberOrPercent};
 
 use super::risk::{admin_roles, deactivates, is_deleted};
-use super::{Action, Change, Facts, Limits, Plan, Problem, Purpose};
+use super::{Action, Change, Facts, HeldAlong, Key, Limits, Plan, Problem, Purpose};
 
 /// Without a limit of its own a run may delete ten objects, or a fifth of what is owned.
 const DELETES: Usual = Usual { number: 10, percent: 20 };
@@ -31,7 +31,9 @@ pub fn guard(plan: &Plan, facts: &Facts, limits: &Limits) -> Vec<Problem> {
     problems.extend(changed_users(plan, facts, limits));
     problems.extend(protected(plan));
     problems.extend(hard_deletes(plan, limits));
-    problems.extend(foreign_entities(plan, facts, limits));
+    let along = Along::of(plan, facts);
+    problems.extend(along.protected());
+    problems.extend(along.entities(facts, limits));
     problems.extend(admin(plan, limits));
     problems
 }
@@ -181,22 +183,87 @@ fn names(addresses: &[&Address]) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
-fn foreign_entities(plan: &Plan, facts: &Facts, limits: &Limits) -> Vec<Problem> {
-    let types = plan.changes.iter().filter(|change| change.kind() == Kind::EntityType && is_deleted(change));
-    types
-        .filter_map(|change| {
-            let foreign = facts.foreign_entities.get(&change.key.id()?).copied().unwrap_or_default();
-            let problem = Problem::guard(
-                "foreign-entities",
-                format!(
+/// What goes along with what the plan deletes, and is not deleted by the plan itself.
+struct Along<'a> {
+    plan: &'a Plan,
+    facts: &'a Facts,
+    /// How the plan deletes by itself, by key.
+    deleted: BTreeMap<&'a Key, Deletion>,
+}
+
+impl<'a> Along<'a> {
+    fn of(plan: &'a Plan, facts: &'a Facts) -> Self {
+        let deletion = |change: &'a Change| {
+            let deletion = change.deletion.filter(|_| change.action == Action::Delete)?;
+            Some((&change.key, deletion))
+        };
+        Along { plan, facts, deleted: plan.changes.iter().filter_map(deletion).collect() }
+    }
+
+    /// Each change that takes others along, with those of them that we hold.
+    fn held(&self) -> impl Iterator<Item = (&'a Change, &'a [HeldAlong])> {
+        let facts = self.facts;
+        self.plan
+            .changes
+            .iter()
+            .filter(|change| is_deleted(change))
+            .filter_map(move |change| Some((change, facts.held_along.get(&change.key)?.as_slice())))
+    }
+
+    /// An object that is protected stands where it is, whoever takes it along. What the plan deletes by itself is
+    /// judged for itself.
+    fn protected(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (change, held) in self.held() {
+            let kept = held.iter().filter(|held| held.protected);
+            for held in kept.filter(|held| self.deleted.get(&held.key) != Some(&Deletion::Delete)) {
+                let message = format!(
+                    "FusionAuth deletes {} along with {}, and it is protected (policy.protect)",
+                    held.address, change.address
+                );
+                let hint = "apply its manifest with policy.protect: false first";
+                problems.push(Problem::guard("protected", message, hint).of(&held.address));
+            }
+        }
+        problems
+    }
+
+    /// Entities that go with their type: others', those that the plan itself lets go, and ours that it is not about.
+    fn entities(&self, facts: &Facts, limits: &Limits) -> Vec<Problem> {
+        let types =
+            self.plan.changes.iter().filter(|change| change.kind() == Kind::EntityType && is_deleted(change));
+        let mut problems = Vec::new();
+        for change in types {
+            let held = facts.held_along.get(&change.key).map(Vec::as_slice).unwrap_or_default();
+            let entities = || held.iter().filter(|held| held.address.kind == Kind::Entity);
+            let let_go = entities().filter(|held| self.deleted.get(&held.key) == Some(&Deletion::Orphan));
+            let elsewhere: Vec<&Address> = entities()
+                .filter(|held| !self.deleted.contains_key(&held.key))
+                .map(|held| &held.address)
+                .collect();
+            let others = change.key.id().and_then(|id| facts.foreign_entities.get(&id)).copied();
+            let foreign = others.unwrap_or_default() + let_go.count() as u64;
+            if foreign > 0 && !limits.allow_foreign_entities {
+                let message = format!(
                     "{} still has {foreign} entities that are not owned here, and FusionAuth deletes them along with it",
                     change.address
-                ),
-                "delete or move them first, or let the type go with policy.deletion: Orphan; if their loss is meant, --allow-foreign-entities",
-            );
-            (foreign > 0 && !limits.allow_foreign_entities).then(|| problem.of(&change.address))
-        })
-        .collect()
+                );
+                let hint = "delete or move them first, or let the type go with policy.deletion: Orphan; if their loss is meant, --allow-foreign-entities";
+                problems.push(Problem::guard("foreign-entities", message, hint).of(&change.address));
+            }
+            if !elsewhere.is_empty() && !limits.allow_entities_elsewhere {
+                let message = format!(
+                    "{} still has {} entities of ours that the plan does not delete by itself ({}), and FusionAuth deletes them along with it",
+                    change.address,
+                    elsewhere.len(),
+                    names(&elsewhere)
+                );
+                let hint = "plan them too (with --target, name them as well); if their loss is meant, --allow-foreign-entities";
+                problems.push(Problem::guard("entities-elsewhere", message, hint).of(&change.address));
+            }
+        }
+        problems
+    }
 }
 
 fn admin(plan: &Plan, limits: &Limits) -> Vec<Problem> {

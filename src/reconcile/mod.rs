@@ -37,15 +37,15 @@ mod undo;
 mod unique;
 mod versions;
 
-pub use assemble::assemble;
+pub use assemble::{assemble, only_adoptions};
 pub use call::{Call, ContentType, Method, Purpose, SecretSlot};
 pub use context::{Observed, PlanContext};
 pub use desired::{
     Desired, DesiredSecret, Key, KeyReference, ObjectRef, Recipient, RecipientReference, SecretUse,
 };
 pub use entry::{Claim, Entry, FieldSet, RecordUpdate, SecretComparison, SecretFingerprint, SentSecret};
-pub use facts::{Facts, Limits, Needs};
-pub use fingerprint::{digest, stale, unmet};
+pub use facts::{Facts, HeldAlong, Limits, Needs};
+pub use fingerprint::{digest, stale, stands, unmet};
 pub use guard::{deletions, guard, losses};
 pub use import::{ImportGroup, bulk_create, import_group, is_batchable};
 

@@ -139,6 +139,15 @@ pub struct Change {
 }
 
 impl Change {
+    /// Whether a link or a grant gets another key: the old one is taken away, the new one made. So does its undoing.
+    pub fn changes_key(&self) -> bool {
+        let replaced = match &self.record {
+            RecordUpdate::Put { replaces, .. } => replaces.as_ref(),
+            RecordUpdate::Remove(_) => None,
+        };
+        self.action == Action::Update && replaced.is_some_and(|replaced| *replaced != self.key)
+    }
+
     pub fn kind(&self) -> Kind {
         self.address.kind
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::model::Kind;
 
 use super::path::FieldPath;
-use super::{Action, Call, Change, Entry, Purpose, Reason, RecordUpdate};
+use super::{Action, Call, Change, Entry, Purpose, RecordUpdate};
 
 /// What the calls that are done have written.
 #[derive(Default)]
@@ -22,8 +22,7 @@ impl Change {
     /// marked as an intent; of what it holds, a crash must lose neither fields that were written nor a deactivation.
     /// None for what is let go and for changes that write nothing.
     pub fn intent(&self) -> Option<Entry> {
-        let takes =
-            matches!(self.action, Action::Create | Action::Adopt) || self.reason == Reason::KeyChanged;
+        let takes = matches!(self.action, Action::Create | Action::Adopt) || self.changes_key();
         match &self.record {
             RecordUpdate::Put { entry, .. } if takes || !self.calls.is_empty() => {
                 Some(Entry { intent: takes, ..(**entry).clone() })
@@ -57,7 +56,7 @@ impl Change {
         if !scope.own_fields && !scope.everything {
             entry.secrets = held.map(|held| held.secrets.clone()).unwrap_or_default();
             // Unlinked, and the new link not made yet.
-            entry.intent = self.reason == Reason::KeyChanged || held.is_some_and(|held| held.intent);
+            entry.intent = self.changes_key() || held.is_some_and(|held| held.intent);
         }
         if !scope.reactivated {
             entry.deactivated_by_us = held.is_some_and(|held| held.deactivated_by_us);

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::model::{Deletion, Kind};
 
 use super::path::FieldPath;
-use super::{Action, Change, Facts, FieldChange, Key, Needs, Plan, Purpose, Reason, Risk, Shown};
+use super::{Action, Change, Facts, FieldChange, Key, Needs, Plan, Purpose, Risk, Shown};
 
 /// FusionAuth's own application; its roles administer the server (wire notes §2).
 pub const FUSIONAUTH_APPLICATION: Uuid = Uuid::from_u128(0x3c21_9e58_ed0e_4b18_ad48_f4f9_2793_ae32);
@@ -236,7 +236,7 @@ fn linked(change: &Change) -> Option<Uuid> {
 
 fn link(links: &Links, change: &Change, facts: &Facts, found: &mut Found) {
     let Some(user) = unlinked(change) else { return };
-    if change.reason == Reason::KeyChanged {
+    if change.changes_key() {
         found.add(Risk::BreaksSignIn, "unlinks one account at the identity provider and links another");
     }
     if facts.without_password.contains(&user) && links.left(user, facts) == 0 {

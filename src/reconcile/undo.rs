@@ -16,8 +16,8 @@ use super::fingerprint::{fingerprint, met, writable};
 use super::path::FieldPath;
 use super::{
     Action, Change, Desired, Entry, FieldChange, Key, KeyReference, Live, ObjectRef, Observed, PlanContext,
-    Planned, Problem, Reason, Recipient, RecipientReference, RecordUpdate, Risk, Shown, Verdict, change,
-    removal, unique,
+    Planned, Problem, Reason, Recipient, RecipientReference, RecordUpdate, Risk, Shown, Unique, Verdict,
+    change, removal, unique,
 };
 
 /// One change of a run, and what is known of its object.
@@ -33,7 +33,7 @@ pub struct Undoing<'a> {
     pub recorded: Option<&'a Entry>,
     /// What stands under the change's key now.
     pub live: Option<&'a Live>,
-    /// Of a change of key (`Reason::KeyChanged`): what stands under the old key now.
+    /// Of a change of key: what stands under the old key now.
     pub live_under_old_key: Option<&'a Live>,
 }
 
@@ -47,14 +47,52 @@ pub fn undo(changes: &[Undoing<'_>], context: &PlanContext) -> Vec<Planned> {
         .filter(|planned| planned.change().is_some_and(|change| change.action == Action::Create))
         .filter_map(|planned| Some(((planned.address.kind, planned.key.id()?), planned.address.clone())))
         .collect();
+    // Of which type an entity is need not be known here: a grant waits for the permissions of all.
+    let types: Vec<Address> = planned
+        .iter()
+        .filter(|planned| planned.address.kind == Kind::EntityType)
+        .filter(|planned| planned.change().is_some_and(|change| change.action != Action::Delete))
+        .map(|planned| planned.address.clone())
+        .collect();
     for planned in &mut planned {
         let creates = planned.change().is_some_and(|change| change.action != Action::Delete);
         if creates {
             let on = planned.uses.iter().filter_map(|used| made.get(used));
-            planned.references = on.filter(|address| **address != planned.address).cloned().collect();
+            let of_types = types.iter().filter(|_| planned.address.kind == Kind::EntityGrant);
+            let on = on.chain(of_types).filter(|address| **address != planned.address);
+            planned.references = on.cloned().collect();
         }
     }
+    leave_what_is_kept(&mut planned);
     planned
+}
+
+/// A person whom the run created can only be deactivated, and keeps what signs in: nobody gets that back.
+fn leave_what_is_kept(planned: &mut [Planned]) {
+    let mut kept: BTreeMap<Unique, Address> = BTreeMap::new();
+    for planned in planned.iter() {
+        kept.extend(planned.keeps.iter().map(|value| (value.clone(), planned.address.clone())));
+    }
+    // Whoever stays as it is keeps what it would have freed.
+    loop {
+        let holds = |planned: &Planned| {
+            let mut takes = planned.takes.iter();
+            takes.find_map(|value| {
+                let holder = kept.get(value).filter(|holder| **holder != planned.address)?;
+                Some((value.field, holder.clone()))
+            })
+        };
+        let found = planned.iter().enumerate().find_map(|(index, planned)| Some((index, holds(planned)?)));
+        let Some((index, (field, holder))) = found else { return };
+        let Some(left) = planned.get_mut(index) else { return };
+        let why = format!("{holder} has its {field} and keeps it: a person can only be deactivated");
+        let problem = Problem::error("cannot-undo", "the whole change", why);
+        left.warnings.push(problem.of(&left.address));
+        left.verdict = Verdict::Nothing;
+        left.takes.clear();
+        let freed = std::mem::take(&mut left.frees);
+        kept.extend(freed.into_iter().map(|value| (value, left.address.clone())));
+    }
 }
 
 impl Undoing<'_> {
@@ -76,11 +114,11 @@ impl Undoing<'_> {
             planned.verdict = Verdict::Nothing;
             return planned;
         }
-        match (change.action, change.reason) {
-            (Action::Delete, _) => self.bring_back(&mut planned),
-            (_, Reason::KeyChanged) => self.change_key_back(&mut planned),
-            (Action::Create, _) => self.remove(&mut planned, context),
-            (Action::Update | Action::Adopt, _) => self.revert(&mut planned),
+        match change.action {
+            Action::Delete => self.bring_back(&mut planned),
+            _ if change.changes_key() => self.change_key_back(&mut planned),
+            Action::Create => self.remove(&mut planned, context),
+            Action::Update | Action::Adopt => self.revert(&mut planned),
         }
         planned
     }

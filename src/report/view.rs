@@ -184,7 +184,7 @@ impl From<&Problem> for ProblemView {
         ProblemView {
             code: problem.code.clone(),
             message: problem.message.clone(),
-            hint: problem.hint.clone(),
+            hint: problem.hint.clone().filter(|hint| !hint.is_empty()),
             address: problem.address.as_ref().map(ToString::to_string),
             place: problem.place.as_ref().map(|place| (place.file.to_string(), place.line, place.column)),
             source: problem

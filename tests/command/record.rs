@@ -82,9 +82,25 @@ fn what_was_edited_by_hand_is_refused_and_made_anew() {
         served.send("PATCH", &path(&group), &json!({ "group": { "data": { "revision": 999 } } }));
     }
     all_refuse(&served, "the record's seal does not fit");
-    wait(&served);
+    // They say that nobody runs.
     let adopted = adopt(&served, &[]);
     assert_eq!(adopted["warnings"][0]["code"], "record-rebuilt", "{adopted:#}");
+}
+
+#[test]
+fn a_header_that_says_nothing_of_its_run_is_made_anew_once_nobody_can_be_at_work() {
+    let served = applied();
+    for group in groups(&served, "fusionkeep/") {
+        let name = &group["name"];
+        served.send("PUT", &path(&group), &json!({ "group": { "name": name, "data": { "version": 1 } } }));
+    }
+    all_refuse(&served, "the record is damaged");
+    let early = served.run(&["adopt", INPUT[0], INPUT[1], "--auto-approve"]);
+    assert_eq!(early.status.code(), Some(3), "{}", shown(&early));
+    let said = stderr(&early);
+    assert!(said.contains("a run could be at work for") && said.contains("--lock-timeout"), "{said}");
+    wait(&served);
+    adopt(&served, &[]);
 }
 
 #[test]

@@ -375,3 +375,55 @@ fn a_target_undoes_its_own_change_and_no_other() {
     let first = |name: &str| user(&scene.served, name)["firstName"].clone();
     assert_eq!((first("alice@example.com"), first("bob@example.com")), ("Alice".into(), "Rob".into()));
 }
+
+#[test]
+fn a_change_of_key_is_undone_and_done_again() {
+    let scene = Scene::applied();
+    let before = state(&scene.served);
+    scene.declare(PEOPLE, &THINGS.replace("\"4711\"", "\"4712\""));
+    scene.done("apply", &["-f", &scene.manifests(), "--auto-approve"]);
+    let after = state(&scene.served);
+    for wanted in [&before, &after, &before] {
+        let output = scene.run("undo", &["--auto-approve", "-o", "json"]);
+        assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+        assert_eq!(&state(&scene.served), wanted, "{}", shown(&output));
+        assert_eq!(report(&output)["changes"][0]["risk"], "breaksSignIn");
+    }
+    scene.declare(PEOPLE, THINGS);
+    let plan = scene.run("plan", &["-f", &scene.manifests()]);
+    assert!(stdout(&plan).contains("no changes"), "{}", shown(&plan));
+}
+
+#[test]
+fn a_grant_comes_back_after_the_permission_that_it_names() {
+    let scene = Scene::applied();
+    let before = state(&scene.served);
+    let things: String = THINGS
+        .split("---")
+        .filter(|document| !document.contains("EntityGrant"))
+        .collect::<Vec<_>>()
+        .join("---")
+        .replace("{ name: read }, ", "");
+    scene.declare(PEOPLE, &things);
+    let report = scene.applied_and_undone(&["--prune"]);
+    assert_eq!(state(&scene.served), before, "{report:#}");
+}
+
+#[test]
+fn what_a_person_of_the_run_keeps_is_told_and_the_rest_is_undone() {
+    let scene = Scene::applied();
+    let named = |bob: &str, more: &str| {
+        let people =
+            PEOPLE.replace("email: bob@example.com", &format!("email: bob@example.com, username: {bob}"));
+        scene.declare(&format!("{people}{more}"), THINGS);
+    };
+    named("bobby", "");
+    scene.done("apply", &["-f", &scene.manifests(), "--auto-approve"]);
+    let dora = "---\napiVersion: fusionkeep.dev/v1alpha1\nkind: User\nmetadata: { name: dora }\n\
+                spec: { username: bobby, email: dora@example.com }\n";
+    named("robert", dora);
+    let report = scene.applied_and_undone(&[]);
+    assert!(cannot(&report).contains(&("User/bob".to_owned(), "the whole change".to_owned())), "{report:#}");
+    assert_eq!(user(&scene.served, "dora@example.com")["active"], false, "{report:#}");
+    assert_eq!(user(&scene.served, "bob@example.com")["username"], "robert", "{report:#}");
+}

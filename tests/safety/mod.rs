@@ -3,8 +3,10 @@
 
 mod attacks;
 mod canary;
+mod careless;
 mod frozen;
 mod killed;
+mod lock;
 mod process;
 mod proxy;
 mod returned;

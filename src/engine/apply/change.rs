@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 
 use crate::fusionauth::{self, ErrorKind};
 use crate::model::Kind;
-use crate::reconcile::{Action, Call, Change, Key, Live, Problem, Purpose, RecordUpdate, stale};
+use crate::reconcile::{Action, Call, Change, Key, Live, Problem, Purpose, RecordUpdate, stale, stands};
 
 use super::super::error::UNREACHABLE;
 use super::super::keys::SecretOf;
@@ -45,7 +45,16 @@ impl Apply<'_> {
 
     /// Compares everything that the plan touches with what it was made from.
     pub(super) fn refuse_if_stale(&self, lives: &Lives) -> Result<(), Error> {
-        let moved = |change: &Change| staleness(change, lives.get(&(change.kind(), change.key.clone())));
+        let moved = |change: &Change| {
+            let live = |key: &Key| lives.get(&(change.kind(), key.clone()));
+            staleness(change, live(&change.key)).or_else(|| {
+                // An undoing may find the new one gone already, and takes nothing away then.
+                let deletes =
+                    change.calls.iter().any(|call| matches!(call.purpose, Purpose::Delete | Purpose::Unlink));
+                let replaced = replaced(change).filter(|old| deletes && live(old).is_none());
+                replaced.map(|_| moved(change, "what it takes the place of is gone"))
+            })
+        };
         let problems: Vec<Problem> = self.plan.changes.iter().filter_map(moved).collect();
         if problems.is_empty() { Ok(()) } else { Err(Error::Stale(problems)) }
     }
@@ -53,12 +62,16 @@ impl Apply<'_> {
 
 /// The change's key, and the one that it takes the place of.
 pub(super) fn keys_before(change: &Change) -> impl Iterator<Item = (Kind, Key)> {
-    let replaced = match &change.record {
+    let kind = change.kind();
+    std::iter::once(change.key.clone()).chain(replaced(change)).map(move |key| (kind, key))
+}
+
+/// The key of the link or grant that the change takes away for its own.
+fn replaced(change: &Change) -> Option<Key> {
+    match &change.record {
         RecordUpdate::Put { replaces, .. } => replaces.clone(),
         RecordUpdate::Remove(_) => None,
-    };
-    let kind = change.kind();
-    std::iter::once(change.key.clone()).chain(replaced).map(move |key| (kind, key))
+    }
 }
 
 /// What moved since the change was planned.
@@ -70,8 +83,12 @@ fn staleness(change: &Change, live: Option<&Live>) -> Option<Problem> {
         (false, Some(_)) if change.fingerprint.is_none() => "it exists by now".to_owned(),
         (false, Some(_)) => format!("changed: {}", moved.join(", ")),
     };
+    Some(self::moved(change, &what))
+}
+
+pub(super) fn moved(change: &Change, what: &str) -> Problem {
     let message = format!("{} moved since the plan was made: {what}", change.address);
-    Some(Problem::error("stale", message, "make a new plan").of(&change.address))
+    Problem::error("stale", message, "make a new plan").of(&change.address)
 }
 
 impl Run<'_> {
@@ -83,17 +100,21 @@ impl Run<'_> {
         if let Some(problem) = self.stopped(change.kind(), change) {
             return Ended::Failed(Box::new(problem));
         }
+        let mut live = None;
         if self.apply.recheck == Recheck::BeforeEach && !change.calls.is_empty() {
-            match reread_one(&self.client, change.kind(), &change.key).await {
-                Ok(live) => {
-                    if let Some(problem) = staleness(change, live.as_ref()) {
-                        return Ended::Stale(Box::new(problem));
-                    }
-                }
+            live = match reread_one(&self.client, change.kind(), &change.key).await {
+                Ok(live) => live,
                 Err(error) => return self.failed(change, &error).await,
+            };
+            if let Some(problem) = staleness(change, live.as_ref()) {
+                return Ended::Stale(Box::new(problem));
             }
         }
+        let stands = |call: &Call| live.as_ref().is_some_and(|live| stands(change, call, live));
         for (done, call) in change.calls.iter().enumerate() {
+            if stands(call) {
+                continue;
+            }
             if let Err(error) = self.call(change, call).await {
                 let ended = match error {
                     CallError::Malformed(error) => Ended::Failed(Box::new(malformed(change, &error))),

@@ -9,6 +9,7 @@ mod imports;
 mod journal;
 mod secrets;
 mod send;
+mod taken;
 mod verify;
 
 use std::collections::BTreeSet;
@@ -131,6 +132,12 @@ impl<'a> Apply<'a> {
         let lives = self.before_images(&client).await?;
         if self.recheck >= Recheck::Before {
             self.refuse_if_stale(&lives)?;
+        }
+        if self.recheck == Recheck::BeforeEach {
+            let taken = self.taken(&client).await?;
+            if !taken.is_empty() {
+                return Err(Error::Stale(taken));
+            }
         }
         let journal = self.begin_journal(&lives)?;
         drop(lives);

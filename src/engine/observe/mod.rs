@@ -17,6 +17,8 @@ use crate::fusionauth::{Client, Error, Object, Row};
 use crate::model::{Kind, row};
 use crate::reconcile::{Desired, Entry, Key, Live, Problem};
 
+pub use natural::{SignIn, holders};
+
 use super::catalogue::Catalogue;
 use super::declarations::has_id;
 use super::parallel::in_parallel;

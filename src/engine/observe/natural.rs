@@ -9,7 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::fusionauth::users::{self, LoginId};
-use crate::fusionauth::{Error, Object, entities};
+use crate::fusionauth::{Client, Error, Object, ServerVersion, entities};
 use crate::model::Kind;
 use crate::reconcile::{Desired, Key};
 
@@ -24,13 +24,32 @@ const AT_ONCE: usize = 64;
 
 /// A sign-in name in the form in which FusionAuth compares it (wire notes §4).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum SignIn {
+pub enum SignIn {
     Email(String),
     Username(String),
     PhoneNumber(String),
 }
 
 impl SignIn {
+    /// Of the field of that name.
+    pub fn in_field(field: &str, text: &str) -> Option<Self> {
+        match field {
+            "email" => SignIn::email(text),
+            "username" => SignIn::username(text),
+            "phoneNumber" => SignIn::phone(text),
+            _ => None,
+        }
+    }
+
+    /// The field in which it stands.
+    pub fn field(&self) -> &'static str {
+        match self {
+            SignIn::Email(_) => "email",
+            SignIn::Username(_) => "username",
+            SignIn::PhoneNumber(_) => "phoneNumber",
+        }
+    }
+
     fn email(text: &str) -> Option<Self> {
         filled(text.trim().to_lowercase()).map(SignIn::Email)
     }
@@ -99,6 +118,44 @@ struct TypeOfHit {
     id: Option<Uuid>,
 }
 
+/// The users who hold these sign-in names.
+///
+/// # Errors
+/// As any read.
+pub async fn holders(
+    client: &Client,
+    version: &ServerVersion,
+    names: HashSet<SignIn>,
+) -> Result<Vec<(SignIn, Uuid)>, Error> {
+    let mut held = Vec::new();
+    let count = match names.len() {
+        0..=FEW => None,
+        _ => client.count_users().await?,
+    };
+    // The count, the flush and the pages.
+    if count.is_some_and(|count| 1 + count.div_ceil(PAGE) < names.len() as u64) {
+        client.flush_user_search().await?;
+        let row = |hit: UserHit| {
+            held.extend(hit.names().filter(|name| names.contains(name)).map(|name| (name, hit.id)));
+        };
+        match client.search_users(&users::all(version), row).await {
+            // A server that cannot list its users in this order can be asked for each.
+            Err(error) if error.status() == Some(400) => held.clear(),
+            listed => return listed.map(|_| held),
+        }
+    }
+    let ask = |name: SignIn| async move {
+        let found = match &name {
+            SignIn::Email(email) => client.user_by(LoginId::Email, email).await?,
+            SignIn::Username(username) => client.user_by(LoginId::Username, username).await?,
+            SignIn::PhoneNumber(number) => client.user_by(LoginId::PhoneNumber, number).await?,
+        };
+        Ok::<_, Error>(found.and_then(|user| rows::uuid(&user, "id")).map(|id| (name, id)))
+    };
+    let found: Vec<_> = stream::iter(names).map(ask).buffer_unordered(AT_ONCE).try_collect().await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
 impl<S: Sink> Observer<'_, S> {
     /// Ids that are spoken for: an object under one of them is not found by name.
     pub(super) fn spoken_for(&self, kind: Kind) -> HashSet<Uuid> {
@@ -129,38 +186,13 @@ impl<S: Sink> Observer<'_, S> {
             return Ok(hits);
         }
         let spoken_for = self.spoken_for(Kind::User);
-        let mut keep = |name: &SignIn, id: Uuid| {
+        for (name, id) in holders(self.client, self.version, wanted.keys().cloned().collect()).await? {
             if !spoken_for.contains(&id) {
-                for index in wanted.get(name).into_iter().flatten() {
+                for index in wanted.get(&name).into_iter().flatten() {
                     hits.entry(*index).or_default().insert(id);
                 }
             }
-        };
-        let count = match wanted.len() {
-            0..=FEW => None,
-            _ => self.client.count_users().await?,
-        };
-        // The count, the flush and the pages.
-        if count.is_some_and(|count| 1 + count.div_ceil(PAGE) < wanted.len() as u64) {
-            self.client.flush_user_search().await?;
-            let row = |hit: UserHit| hit.names().for_each(|name| keep(&name, hit.id));
-            match self.client.search_users(&users::all(self.version), row).await {
-                // A server that cannot list its users in this order can be asked for each.
-                Err(error) if error.status() == Some(400) => {}
-                listed => return listed.map(|_| hits),
-            }
         }
-        let ask = |name: SignIn| async move {
-            let found = match &name {
-                SignIn::Email(email) => self.client.user_by(LoginId::Email, email).await?,
-                SignIn::Username(username) => self.client.user_by(LoginId::Username, username).await?,
-                SignIn::PhoneNumber(number) => self.client.user_by(LoginId::PhoneNumber, number).await?,
-            };
-            Ok::<_, Error>(found.and_then(|user| rows::uuid(&user, "id")).map(|id| (name, id)))
-        };
-        let names: Vec<SignIn> = wanted.keys().cloned().collect();
-        let found: Vec<_> = stream::iter(names).map(ask).buffer_unordered(AT_ONCE).try_collect().await?;
-        found.into_iter().flatten().for_each(|(name, id)| keep(&name, id));
         Ok(hits)
     }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::engine::lock::{Lease, Mark, TIME_TO_LIVE};
@@ -11,7 +12,7 @@ use crate::engine::lock::{Lease, Mark, TIME_TO_LIVE};
 use super::chain::{Chain, Contents, Generation, LoadError, Survey, writing};
 use super::header::{Header, LockState};
 use super::held::HeldChain;
-use super::store::Created;
+use super::store::{Created, Group};
 use super::{Acquire, Holder, Loaded, RECORD_VERSION, Rebuild, RecordError, Revision, Scopes, Trust, policy};
 
 /// How long a runner that waits for the lock sleeps between two looks.
@@ -41,10 +42,10 @@ impl Chain {
             let survey = self.survey().await?;
             let base = match self.base(&survey, how)? {
                 Ok(base) => base,
-                Err(holder) => {
+                Err(why) => {
                     let left = how.wait.saturating_sub(self.runtime.now().since(since));
                     if left.is_zero() {
-                        return Err(RecordError::Locked(holder));
+                        return Err(why);
                     }
                     self.runtime.sleep(POLL.min(left)).await;
                     continue;
@@ -62,8 +63,8 @@ impl Chain {
         }
     }
 
-    /// What may be succeeded now, or who is at work.
-    fn base(&self, survey: &Survey, how: &Acquire) -> Result<Result<Base, Holder>, RecordError> {
+    /// What may be succeeded now, or why it has to be waited for.
+    fn base(&self, survey: &Survey, how: &Acquire) -> Result<Result<Base, RecordError>, RecordError> {
         let Some((number, group)) = survey.newest() else {
             return Ok(Ok(Base { number: 0, generation: None, litter: false }));
         };
@@ -73,27 +74,17 @@ impl Chain {
             Err(error) => return Err(error),
         };
         let Some(generation) = generation else {
-            // Nobody can hold what cannot be read: its holder would find it gone with the next renewal.
-            let now = self.locks.server_now().ok_or(RecordError::NoServerClock)?;
-            let quiet = now.saturating_sub(group.last_update) > self.grace().as_millis() as i64;
-            let unknown = Holder {
-                runner: "unknown".into(),
-                host: "unknown host".into(),
-                started_at: 0,
-                expires_at: None,
+            return match self.held_for_at_most(group)? {
+                0 => Ok(Ok(Base { number, generation: None, litter: true })),
+                seconds => Ok(Err(RecordError::MayBeHeld { seconds })),
             };
-            return Ok(if quiet {
-                Ok(Base { number, generation: None, litter: true })
-            } else {
-                Err(unknown)
-            });
         };
         let header = &generation.header;
         let held = header.state == LockState::Held;
         if held {
             let now = self.locks.server_now().ok_or(RecordError::NoServerClock)?;
             if !header.is_over(generation.last_update, now, self.grace()) {
-                return Ok(Err(header.holder.clone()));
+                return Ok(Err(RecordError::Locked(header.holder.clone())));
             }
         }
         let judged = Loaded {
@@ -108,6 +99,19 @@ impl Chain {
         }
         let litter = held || header.litter;
         Ok(Ok(Base { number, generation: Some(generation), litter }))
+    }
+
+    /// For how many seconds more somebody could hold a generation that cannot be read. Nobody can for longer: its
+    /// holder would write it anew with the next renewal. And nobody does where it says that the run let go: whoever
+    /// edits a record can take it away as well.
+    fn held_for_at_most(&self, group: &Group) -> Result<u64, RecordError> {
+        if group.data.get("state").and_then(Value::as_str) == Some("released") {
+            return Ok(0);
+        }
+        let now = self.locks.server_now().ok_or(RecordError::NoServerClock)?;
+        let quiet = now.saturating_sub(group.last_update).max(0).unsigned_abs();
+        let left = (self.grace().as_millis() as u64 + 1).saturating_sub(quiet);
+        Ok(left.div_ceil(1000))
     }
 
     /// How long after its last renewal a generation may be succeeded though it is held: its lease, and as long
@@ -274,6 +278,7 @@ impl Contents {
             taken: tenant.taken.into_iter().chain(global.taken).collect(),
             revision: Revision { tenant: tenant.revision, global: global.revision },
             absent,
+            left_behind: Scopes { tenant: tenant.left_behind, global: global.left_behind },
         }
     }
 }

@@ -77,6 +77,8 @@ pub(super) struct Contents {
     pub trust: Option<Trust>,
     pub foreign: Option<Foreign>,
     pub holder: Option<Holder>,
+    /// The holder's lock is over, and was not let go.
+    pub left_behind: bool,
     pub taken: Vec<Claim>,
     pub revision: u64,
 }
@@ -219,11 +221,15 @@ impl Chain {
         let taken = self.taken(survey, &entries).await?;
         let lost: BTreeSet<String> = taken.iter().map(|claim| key_text(&claim.key)).collect();
         entries.retain(|entry| !lost.contains(&key_text(&entry.key)));
+        let held = header.state == LockState::Held;
+        let now = self.locks.server_now();
+        let over = now.is_some_and(|now| header.is_over(generation.last_update, now, self.grace()));
         Ok(Contents {
             entries,
             trust: Some(generation.trust),
             foreign: policy::foreign(&self.context, &header.holder.runner, &header.url),
-            holder: (header.state == LockState::Held).then(|| header.holder.clone()),
+            holder: held.then(|| header.holder.clone()),
+            left_behind: held && over,
             taken,
             revision: header.revision,
         })

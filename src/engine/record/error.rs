@@ -33,6 +33,10 @@ pub enum RecordError {
     OtherTenant { place: String, found: Uuid },
     #[error("another run is at work: {0}")]
     Locked(Holder),
+    #[error(
+        "the record cannot be read and was changed not long ago: a run could be at work for {seconds} s more"
+    )]
+    MayBeHeld { seconds: u64 },
     #[error("the lock is lost: {0}")]
     LockLost(String),
     #[error("the server's clock is not known (its answers carry no Date), so that no lock can be judged")]
@@ -73,6 +77,9 @@ impl RecordError {
             }
             RecordError::Locked(_) => {
                 "--lock-timeout waits for it; `fusionkeep unlock` ends the lock of a run that is dead"
+            }
+            RecordError::MayBeHeld { seconds } => {
+                return Some(format!("--lock-timeout {seconds}s waits until none can be"));
             }
             RecordError::LockLost(_) => "another run has taken over; plan again",
             RecordError::NoServerClock => "let the proxy pass the Date header, or use --record FILE",

@@ -52,7 +52,13 @@ struct Envelope {
 
 impl FileRecord {
     pub fn new(path: impl Into<PathBuf>, context: RecordContext) -> Self {
-        FileRecord { path: path.into(), context }
+        let path = path.into();
+        // The record and its lock stand where a link leads, whoever comes by which.
+        let path = match std::fs::symlink_metadata(&path) {
+            Ok(found) if found.is_symlink() => std::fs::canonicalize(&path).unwrap_or(path),
+            _ => path,
+        };
+        FileRecord { path, context }
     }
 
     fn error(&self, error: &std::io::Error) -> RecordError {

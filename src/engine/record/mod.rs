@@ -95,6 +95,8 @@ pub struct Loaded {
     pub revision: Revision,
     /// Of which scope there is no record.
     pub absent: Scopes,
+    /// Of which scope a run that did not end left its lock, which is over: whoever comes next takes it.
+    pub left_behind: Scopes,
 }
 
 impl Loaded {
@@ -131,6 +133,7 @@ impl Default for Loaded {
             taken: Vec::new(),
             revision: Revision::default(),
             absent: Scopes::ALL,
+            left_behind: Scopes::NONE,
         }
     }
 }
@@ -232,6 +235,12 @@ impl Scopes {
             }
         }
         scopes
+    }
+}
+
+impl Scopes {
+    pub fn is_none(self) -> bool {
+        self == Scopes::NONE
     }
 }
 

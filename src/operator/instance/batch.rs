@@ -278,6 +278,7 @@ impl Task {
             allow_hard_delete: guards.allow_hard_delete.0.unwrap_or_default(),
             allow_admin_roles: guards.allow_admin_roles.0.unwrap_or_default(),
             allow_foreign_entities: false,
+            allow_entities_elsewhere: true,
             instance: Guards {
                 max_deletes: NonNull(None),
                 max_changed_users: NonNull(None),
