@@ -37,22 +37,25 @@ pub fn admit(server: &Server, route: &Route, request: &Request) -> Result<(Calle
 fn caller(server: &Server, state: &State, route: &Route, request: &Request) -> Result<Caller, Reply> {
     let refused = || Reply::empty(401);
     let Some(authorization) = request.authorization.as_deref() else {
-        return if route.access == Access::Open { Ok(Caller::Anonymous) } else { Err(refused()) };
+        let is_open = matches!(route.access, Access::Open | Access::Public);
+        return if is_open { Ok(Caller::Anonymous) } else { Err(refused()) };
     };
     // The raw key, without any prefix (wire notes §1); Bearer is a user's JWT.
     if let Some(token) = authorization.strip_prefix("Bearer ") {
         return match route.access {
-            Access::KeyOrJwt | Access::Open => Ok(Caller::Bearer(token.to_owned())),
+            Access::KeyOrJwt | Access::Open | Access::Public => Ok(Caller::Bearer(token.to_owned())),
             _ => Err(refused()),
         };
     }
     let now = server.clock.now();
     let key = find_key(state, authorization).filter(|(_, key)| {
-        !is_expired(key, now) && allows(key, route) && !server.faults.key_is_too_fresh(key, now)
+        !is_expired(key, now)
+            && allows(key, route)
+            && !server.faults.key_is_too_fresh(key, now, (route.method, route.pattern, &request.path))
     });
     match key {
         Some((id, key)) => Ok(Caller::Key(KeyCaller { id, tenant: uuid_at(&key, "tenantId") })),
-        None if route.access == Access::Open => Ok(Caller::Anonymous),
+        None if route.access == Access::Public => Ok(Caller::Anonymous),
         None => Err(refused()),
     }
 }

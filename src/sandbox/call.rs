@@ -108,12 +108,12 @@ impl<'a> Call<'a> {
     }
 
     pub fn query_id(&self, name: &str) -> Result<Option<Uuid>, Reply> {
-        self.query(name).map(|text| uuid_of(name, text)).transpose()
+        self.query(name).filter(|text| is_given(text)).map(|text| uuid_of(name, text)).transpose()
     }
 
     /// `true` if the parameter says so.
     pub fn query_flag(&self, name: &str) -> Option<bool> {
-        self.query(name).map(|value| value.eq_ignore_ascii_case("true"))
+        self.query(name).filter(|text| is_given(text)).map(|value| value.eq_ignore_ascii_case("true"))
     }
 
     /// The body as JSON; an empty one is an empty object.
@@ -190,6 +190,12 @@ impl<'a> Call<'a> {
             _ => true,
         }
     }
+}
+
+/// Whether the text of an id, a number or a flag is one at all: the vendor's TypeScript client writes out an argument that was
+/// left away as `undefined` or `null` (`recipientEntityId` of a user's grant); that it counts as absent is inferred.
+pub fn is_given(text: &str) -> bool {
+    !matches!(text, "undefined" | "null")
 }
 
 /// 400 `[TenantIdRequired]`, in the words of wire notes §1.

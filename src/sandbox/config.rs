@@ -82,6 +82,8 @@ pub enum Error {
     Store { path: PathBuf, source: rusqlite::Error },
     #[error("the store {} is not one of this sandbox, or is damaged: {reason}", path.display())]
     StoreContent { path: PathBuf, reason: String },
+    #[error("the store {} is in use by another sandbox", path.display())]
+    StoreInUse { path: PathBuf },
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
     #[error("cannot write the log {}: {source}", path.display())]
@@ -107,6 +109,7 @@ impl Error {
             Self::Store { .. } => {
                 "the folder must exist and be writable, and no other sandbox may have the file open"
             }
+            Self::StoreInUse { .. } => "stop the other one, or choose another file",
             Self::StoreContent { .. } => "choose another file with --store, or remove this one to begin anew",
             Self::Read { .. } => "the path must name a readable file",
             Self::Log { .. } => "the folder must exist and be writable",

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::call::Call;
+use super::call::{Call, is_given};
 use super::patch::{self, Dialect, PatchError};
 use super::reply::{Errors, Outcome, Reply, field_error, general_error};
 use super::store::{Object, State, Table, Transaction, Unique, UniqueKey, text_at};
@@ -177,6 +177,7 @@ impl Listing {
         let mut errors = Errors::new();
         let mut count = |name: &str, default: usize| match criteria.get(name) {
             None | Some(Value::Null) => default,
+            Some(Value::String(text)) if !is_given(text) => default,
             Some(value) => {
                 let number = match value {
                     Value::String(text) => text.parse().ok(),
@@ -202,7 +203,7 @@ impl Listing {
 
     /// A criterion as a UUID; 400 if it is none.
     pub fn id(&self, name: &str) -> Result<Option<Uuid>, Reply> {
-        let Some(text) = self.text(name) else { return Ok(None) };
+        let Some(text) = self.text(name).filter(|text| is_given(text)) else { return Ok(None) };
         match super::call::parse_uuid(text) {
             Some(id) => Ok(Some(id)),
             None => Err(super::call::invalid_json(&format!("search.{name}"), "a UUID is expected")),

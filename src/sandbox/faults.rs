@@ -227,10 +227,14 @@ impl Faults {
         verdict
     }
 
-    /// Whether a rule makes so young a key answer 401 still.
-    pub fn key_is_too_fresh(&self, key: &Object, now: i64) -> bool {
+    /// Whether a rule makes so young a key answer 401 still. `request` is its method, route and path.
+    pub fn key_is_too_fresh(&self, key: &Object, now: i64, request: (&str, &str, &str)) -> bool {
+        let (method, pattern, path) = request;
         let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
-        active.1.iter().filter(|active| active.rule.fault == Fault::FreshKey).any(|active| {
+        let mut rules = active.1.iter().filter(|active| {
+            active.rule.fault == Fault::FreshKey && active.rule.matches(method, pattern, path)
+        });
+        rules.any(|active| {
             let born = key.get("insertInstant").and_then(Value::as_i64).unwrap_or(0);
             let limit = i64::try_from(active.rule.milliseconds.unwrap_or(1_000)).unwrap_or(i64::MAX);
             let fresh = now.saturating_sub(born) < limit;

@@ -10,7 +10,7 @@ use super::crud::{self, Listing, NameRule, check_name, existing, name_key, new_i
 use super::fields::lenient;
 use super::reply::{Errors, Outcome, Reply};
 use super::router::Route;
-use super::store::{Object, State, StoreError, Table, Transaction, Unique, text_at};
+use super::store::{Object, State, StoreError, Table, Transaction, Unique, text_at, uuid_at};
 
 /// One kind of generic object.
 struct Resource {
@@ -22,8 +22,10 @@ struct Resource {
     plural: &'static str,
     param: &'static str,
     table: Table,
-    /// The fields that must be there; a `name` among them is unique.
+    /// The fields that must be there; a `name` among them is unique, and without it the kind has none.
     required: &'static [&'static str],
+    /// Deletion deactivates, unless `hardDelete=true`; `inactive=true` lists and `reactivate=true` brings back.
+    deactivates: bool,
 }
 
 /// A resource whose route, parameter and table follow from three names.
@@ -38,6 +40,7 @@ macro_rules! resource {
             param: $param,
             table: Table($wrapper),
             required: $required,
+            deactivates: false,
         }
     };
 }
@@ -52,7 +55,10 @@ static RESOURCES: [Resource; 13] = [
     resource!("message/template", "messageTemplateId", "messageTemplate", "messageTemplates", &["name"]),
     resource!("messenger", "messengerId", "messenger", "messengers", &["name", "type"]),
     resource!("theme", "themeId", "theme", "themes", &["name"]),
-    resource!("user-action", "userActionId", "userAction", "userActions", &["name"]),
+    Resource {
+        deactivates: true,
+        ..resource!("user-action", "userActionId", "userAction", "userActions", &["name"])
+    },
     resource!(
         "user-action-reason",
         "userActionReasonId",
@@ -105,6 +111,8 @@ pub fn routes() -> Vec<Route> {
     routes.extend([
         Route::new("GET", "/api/reactor", "/api/reactor", reactor),
         Route::new("POST", "/api/reactor", "/api/reactor", reactor),
+        Route::new("PUT", "/api/reactor", "/api/reactor", reactor),
+        Route::new("DELETE", "/api/reactor", "/api/reactor", reactor),
     ]);
     routes
 }
@@ -147,7 +155,7 @@ fn check(it: &Resource, state: &State, id: Uuid, object: &Object) -> Result<(), 
     for field in it.required {
         let full = format!("{}.{field}", it.wrapper);
         if *field == "name" {
-            let unique = name_key(Unique::GenericName(it.table), None, object);
+            let unique = name_key(Unique::GenericName(it.table), uuid_at(object, "tenantId"), object);
             let rule = NameRule { field: &full, unique, longest: 191 };
             check_name(state, text_at(object, "name"), id, rule, &mut errors);
         } else if text_at(object, field).is_none_or(|text| text.trim().is_empty()) {
@@ -163,9 +171,10 @@ fn create(call: &Call<'_>) -> Outcome {
     let mut object = lenient(crud::unwrapped(&mut body, it.wrapper)?);
     let mut tx = call.write();
     let id = new_id(call, &tx, it.table, it.param)?;
-    if let Some(source) = super::store::uuid_at(&body, "sourceThemeId").and_then(|id| tx.get(it.table, id)) {
+    if let Some(source) = uuid_at(&body, "sourceThemeId").and_then(|id| tx.get(it.table, id)) {
         super::fields::with_defaults(&mut object, Value::Object(source));
     }
+    settle(it, &mut object, true);
     check(it, &tx, id, &object)?;
     stamp(&mut object, id, call.now());
     tx.put(it.table, id, &object)?;
@@ -173,9 +182,30 @@ fn create(call: &Call<'_>) -> Outcome {
     Ok(generic_ok(&json!({ it.wrapper: object })))
 }
 
+/// Sets what a request does not decide: a kind without names has no `name` (an unknown field like any other), and
+/// `active` follows from deletions.
+fn settle(it: &Resource, object: &mut Object, active: bool) {
+    if !it.required.contains(&"name") {
+        object.remove("name");
+    }
+    if it.deactivates {
+        object.insert("active".to_owned(), json!(active));
+    }
+}
+
+fn is_active(object: &Object) -> bool {
+    object.get("active").and_then(Value::as_bool) != Some(false)
+}
+
 fn list(call: &Call<'_>) -> Outcome {
     let it = of(call)?;
-    let objects: Vec<Object> = call.read().objects(it.table).map(|(_, object)| object).collect();
+    let wanted = call.query_flag("inactive") != Some(true);
+    let objects: Vec<Object> = call
+        .read()
+        .objects(it.table)
+        .map(|(_, object)| object)
+        .filter(|object| !it.deactivates || is_active(object) == wanted)
+        .collect();
     Ok(generic_ok(&json!({ it.plural: objects })))
 }
 
@@ -197,23 +227,33 @@ fn retrieve(call: &Call<'_>) -> Outcome {
 }
 
 fn update(call: &Call<'_>) -> Outcome {
-    let given = lenient(call.wrapped(of(call)?.wrapper)?);
-    change(call, |_| Ok(given))
+    let it = of(call)?;
+    if it.deactivates && call.query_flag("reactivate") == Some(true) {
+        return change(call, |old| Ok(old.clone()), true);
+    }
+    let given = lenient(call.wrapped(it.wrapper)?);
+    change(call, |_| Ok(given), false)
 }
 
 fn patch(call: &Call<'_>) -> Outcome {
     let wrapper = of(call)?.wrapper;
-    change(call, |old| {
+    let given = |old: &Object| {
         let mut whole = crud::patched(call, wrapper, old.clone(), json!({}))?;
         Ok(lenient(crud::unwrapped(&mut whole, wrapper)?))
-    })
+    };
+    change(call, given, false)
 }
 
-fn change(call: &Call<'_>, given: impl FnOnce(&Object) -> Result<Object, Reply>) -> Outcome {
+fn change(
+    call: &Call<'_>,
+    given: impl FnOnce(&Object) -> Result<Object, Reply>,
+    reactivates: bool,
+) -> Outcome {
     let it = of(call)?;
     let mut tx = call.write();
     let (id, old) = existing(call, &tx, it.table, it.param)?;
     let mut object = given(&old)?;
+    settle(it, &mut object, reactivates || is_active(&old));
     check(it, &tx, id, &object)?;
     stamp(&mut object, id, call.now());
     object.insert("insertInstant".to_owned(), old.get("insertInstant").cloned().unwrap_or_default());
@@ -225,8 +265,13 @@ fn change(call: &Call<'_>, given: impl FnOnce(&Object) -> Result<Object, Reply>)
 fn delete(call: &Call<'_>) -> Outcome {
     let it = of(call)?;
     let mut tx = call.write();
-    let (id, _) = existing(call, &tx, it.table, it.param)?;
-    tx.delete(it.table, id)?;
+    let (id, mut object) = existing(call, &tx, it.table, it.param)?;
+    if it.deactivates && call.query_flag("hardDelete") != Some(true) {
+        settle(it, &mut object, false);
+        tx.put(it.table, id, &object)?;
+    } else {
+        tx.delete(it.table, id)?;
+    }
     tx.commit()?;
     Ok(Reply::empty(200).with_header("x-fusionkeep-sandbox-store", "generic"))
 }
@@ -235,15 +280,35 @@ fn search(call: &Call<'_>) -> Outcome {
     let it = of(call)?;
     let first = it.required.first().copied().unwrap_or("id");
     let listing = Listing::read(call, &[first, "id", "insertInstant", "lastUpdateInstant"])?;
-    let criteria = ["name", "url", "description", "comment", "type"];
+    let texts = ["name", "url", "description", "comment", "type"];
+    let mut ids = Vec::new();
+    for name in ["commenterId", "tenantId", "userId"] {
+        ids.extend(listing.id(name)?.map(|id| (name, id)));
+    }
     let state = call.read();
     let rows = state
         .objects(it.table)
         .map(|(_, object)| object)
-        .filter(|object| criteria.iter().all(|name| listing.fits(name, text_at(object, name))))
+        .filter(|object| texts.iter().all(|name| listing.fits(name, text_at(object, name))))
+        .filter(|object| ids.iter().all(|(name, id)| names_id(&state, object, name, *id)))
         .collect();
     let (page, total) = listing.page(rows);
     Ok(generic_ok(&json!({ it.plural: page, "total": total })))
+}
+
+/// Whether an object has an id at a name: by itself, for the tenant also in a list of them (webhooks) or through the
+/// user that it is about (comments).
+fn names_id(state: &State, object: &Object, name: &str, id: Uuid) -> bool {
+    if uuid_at(object, name) == Some(id) {
+        return true;
+    }
+    if name != "tenantId" {
+        return false;
+    }
+    let listed = object.get("tenantIds").and_then(Value::as_array).into_iter().flatten();
+    let user = uuid_at(object, "userId").and_then(|user| state.get(Table::USER, user));
+    listed.filter_map(Value::as_str).any(|text| super::call::parse_uuid(text) == Some(id))
+        || user.is_some_and(|user| uuid_at(&user, "tenantId") == Some(id))
 }
 
 fn singleton(call: &Call<'_>) -> Result<(&'static str, Table), Reply> {
@@ -282,7 +347,7 @@ fn put_singleton(call: &Call<'_>, given: impl FnOnce(Object) -> Result<Object, R
 
 /// Whether there is a licence is how the sandbox was started; any licence id is taken.
 fn reactor(call: &Call<'_>) -> Outcome {
-    if call.route.method == "POST" {
+    if call.route.method != "GET" {
         return Ok(generic_ok(&json!({})));
     }
     let licensed = call.server.licensed;

@@ -8,7 +8,7 @@ use super::call::Call;
 use super::crud::{Family, Listing, NameRule, check_name, existing, name_key, new_id};
 use super::fields::{lenient, with_defaults};
 use super::lambdas::check_lambda_references;
-use super::reply::{Errors, Outcome, Reply};
+use super::reply::{Errors, Outcome, Reply, field_error};
 use super::router::Route;
 use super::store::{Object, Relation, State, Table, Transaction, Unique, text_at, uuid_at};
 
@@ -122,14 +122,28 @@ fn check_tenants(state: &State, provider: &mut Object, errors: &mut Errors) {
     }
 }
 
+/// All of them, or those of a `type`. Of a brand there is one as a rule, which the vendor's clients expect as
+/// `identityProvider`; it stands beside the list (inferred), and none at all is a 404.
 fn list(call: &Call<'_>) -> Outcome {
+    let kind = call.query("type");
+    if let Some(kind) = kind.filter(|kind| !TYPES.contains(kind)) {
+        return Err(field_error("invalid", "type", format!("[{kind}] is not a type.")));
+    }
     let state = call.read();
     let providers: Vec<Object> = state
         .objects(Table::IDENTITY_PROVIDER)
         .map(|(_, provider)| provider)
         .filter(|provider| call.in_scope(uuid_at(provider, "tenantId")))
+        .filter(|provider| kind.is_none_or(|kind| text_at(provider, "type") == Some(kind)))
         .collect();
-    Ok(Reply::ok(&json!({ "identityProviders": providers })))
+    let is_brand = kind.is_some_and(|kind| TYPES.iter().skip(NAMED).any(|brand| *brand == kind));
+    match providers.first() {
+        None if is_brand => Err(Reply::not_found()),
+        Some(first) if is_brand => {
+            Ok(Reply::ok(&json!({ "identityProvider": first, "identityProviders": providers })))
+        }
+        _ => Ok(Reply::ok(&json!({ "identityProviders": providers }))),
+    }
 }
 
 fn replace(

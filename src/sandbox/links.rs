@@ -179,7 +179,8 @@ fn count(state: &State, user: Uuid, provider: Uuid) -> i64 {
     i64::try_from(of_provider).unwrap_or(i64::MAX)
 }
 
-/// The link as it is answered: with name (since 1.47) and type of its provider.
+/// The link as it is answered: with name (since 1.47) and type of its provider (since 1.46 when retrieved, says the
+/// links document).
 fn shown(call: &Call<'_>, state: &State, mut link: Object) -> Object {
     let provider =
         uuid_at(&link, "identityProviderId").and_then(|id| state.get(Table::IDENTITY_PROVIDER, id));
@@ -188,7 +189,9 @@ fn shown(call: &Call<'_>, state: &State, mut link: Object) -> Object {
         if call.version().since(47) {
             link.insert("identityProviderName".to_owned(), known("name"));
         }
-        link.insert("identityProviderType".to_owned(), known("type"));
+        if call.version().since(46) || call.route.method != "GET" {
+            link.insert("identityProviderType".to_owned(), known("type"));
+        }
     }
     link
 }

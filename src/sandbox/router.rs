@@ -11,7 +11,9 @@ pub type Handler = fn(&Call<'_>) -> Outcome;
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// No credentials needed; a key is recognised when it is sent and valid.
+    /// For everybody: a key is recognised when it is valid, and passed over when it is not.
+    Public,
+    /// No credentials needed; those that are sent must be valid.
     Open,
     /// An API key with the permission.
     Key,

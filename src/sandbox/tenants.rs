@@ -187,8 +187,11 @@ fn check(state: &State, id: Uuid, tenant: &Object) -> Result<(), Reply> {
     errors.check()
 }
 
-/// Deletes the tenant and all that is in it; FusionAuth's own tenant stays. `?async=true` answers 202.
+/// Deletes the tenant and all that is in it; FusionAuth's own tenant stays. `async`, as parameter or in the body,
+/// answers 202.
 fn delete(call: &Call<'_>) -> Outcome {
+    let in_body = call.json_object()?.get("async").and_then(Value::as_bool) == Some(true);
+    let is_async = in_body || call.query_flag("async") == Some(true);
     let mut tx = call.write();
     let (id, _) = of_path(call, &tx)?;
     let own = tx.get(Table::APPLICATION, FUSIONAUTH_APPLICATION).and_then(|app| uuid_at(&app, "tenantId"));
@@ -208,7 +211,7 @@ fn delete(call: &Call<'_>) -> Outcome {
     }
     tx.delete(Table::TENANT, id)?;
     tx.commit()?;
-    Ok(Reply::empty(if call.query_flag("async") == Some(true) { 202 } else { 200 }))
+    Ok(Reply::empty(if is_async { 202 } else { 200 }))
 }
 
 /// Removes an object with what cannot be without it.

@@ -96,6 +96,14 @@ fn a_fresh_key_answers_401_for_a_while() {
     api.get("/api/group").empty(401);
     api.advance_seconds(61);
     api.get("/api/group").ok();
+    // By method and route like any other rule.
+    set(
+        &api,
+        json!([{"fault": "freshKey", "milliseconds": 600_000, "method": "GET", "route": "/api/group"}]),
+    );
+    api.get("/api/group").empty(401);
+    api.get("/api/tenant").ok();
+    group(&api, "g").ok();
 }
 
 #[test]

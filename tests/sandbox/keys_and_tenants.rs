@@ -149,6 +149,9 @@ fn deleting_a_tenant_deletes_what_is_in_it() {
     api.get(format!("/api/group/{}", made["group"]["id"].as_str().unwrap())).empty(404);
     api.get(format!("/api/user/{}", user["user"]["id"].as_str().unwrap())).empty(404);
     api.get(format!("/api/tenant/{id}")).empty(404);
+    let other = tenant(&api, "Another");
+    api.call("DELETE", format!("/api/tenant/{other}")).json(&json!({"async": true})).send().empty(202);
+    api.get(format!("/api/tenant/{other}")).empty(404);
     // FusionAuth's own stays.
     api.delete(format!("/api/tenant/{}", default_tenant(&api))).errors(400);
 }

@@ -88,6 +88,10 @@ fn old_versions_know_the_flat_form_only_and_no_provider_name() {
     assert!(made["identityProviderLink"].get("identityProviderName").is_none());
     w.api.post(LINK, &json!({"identityProviderLink": w.link("43")})).errors(400);
     w.api.get(format!("{LINK}/pending/x")).empty(404);
+    // The type of the provider is answered to the request that links, and retrieved since 1.46.
+    assert_eq!(made["identityProviderLink"]["identityProviderType"], "OpenIDConnect");
+    let got = w.api.get(format!("{LINK}?userId={}", w.user)).ok();
+    assert!(got["identityProviderLinks"][0].get("identityProviderType").is_none());
 }
 
 #[test]
@@ -213,4 +217,14 @@ fn providers_are_kept_searched_and_keep_their_type() {
         1
     );
     assert_eq!(w.api.get("/api/identity-provider/search?type=Google").ok()["total"], 1);
+    let of = |kind: &str| w.api.get(format!("/api/identity-provider?type={kind}"));
+    let (brand, several) = (of("Google").ok(), of("OpenIDConnect").ok());
+    assert_eq!(brand["identityProvider"], google["identityProvider"]);
+    assert_eq!(
+        (several["identityProviders"].as_array().unwrap().len(), several.get("identityProvider")),
+        (1, None)
+    );
+    assert_eq!(of("SAMLv2").ok()["identityProviders"], json!([]));
+    of("Apple").empty(404);
+    of("Nonsense").field_error("type", "[invalid]type");
 }

@@ -92,7 +92,8 @@ fn a_foreign_a_damaged_and_a_locked_file_are_refused() {
     assert!(matches!(missing, Error::Store { .. }), "{missing}");
     let store = folder.path().join("store.db");
     let running = Sandbox::start(on(&store)).unwrap();
-    assert!(Sandbox::start(on(&store)).is_err());
+    let locked = Sandbox::start(on(&store)).err().unwrap();
+    assert!(matches!(locked, Error::StoreInUse { .. }) && locked.to_string().contains("in use"), "{locked}");
     running.shutdown();
     Sandbox::start(on(&store)).unwrap().shutdown();
 }

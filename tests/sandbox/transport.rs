@@ -1,5 +1,7 @@
 //! Wire notes §1: headers, status codes, the shape of errors.
 
+use serde_json::json;
+
 use super::harness::Api;
 
 #[test]
@@ -29,6 +31,45 @@ fn status_says_that_it_is_an_emulator() {
     assert!(anonymous.get("version").is_none());
     assert_eq!(api.get("/api/status").ok()["version"], "1.69.0");
     api.call("GET", "/api/health").anonymous().send().empty(200);
+    // Whoever has no key that counts is told no more than a caller without any.
+    assert_eq!(api.call("GET", "/api/status").key("wrong").send().ok(), anonymous);
+    let tenants = api.get("/api/tenant").ok();
+    let locked = json!({"apiKey": {"key": "locked", "tenantId": tenants["tenants"][0]["id"]}});
+    api.post("/api/api-key", &locked).ok();
+    assert_eq!(api.call("GET", "/api/status").key("locked").send().ok(), anonymous);
+}
+
+#[test]
+fn a_key_that_is_sent_must_be_one_where_none_is_needed_too() {
+    let api = Api::start();
+    api.post(
+        "/api/api-key",
+        &json!({"apiKey": {"key": "few", "permissions": {"endpoints": {"/api/user": ["GET"]}}}}),
+    )
+    .ok();
+    let login = json!({"loginId": "a@b.io", "password": "x"});
+    api.call("POST", "/api/login").anonymous().json(&login).send().empty(404);
+    for key in ["wrong", "few"] {
+        api.call("POST", "/api/login").key(key).json(&login).send().empty(401);
+        api.call("POST", "/api/user/forgot-password").key(key).json(&login).send().empty(401);
+    }
+}
+
+#[test]
+fn an_id_that_a_client_left_away_is_none() {
+    let api = Api::start();
+    let made = api.post("/api/user", &json!({"user": {"email": "a@b.io"}})).ok();
+    let id = made["user"]["id"].as_str().unwrap();
+    for absent in ["undefined", "null"] {
+        let links = format!("/api/identity-provider/link?identityProviderId={absent}&userId={id}");
+        assert_eq!(api.get(links).ok()["identityProviderLinks"], json!([]));
+        let bulk = format!("/api/user/bulk?userId={id}&dryRun=true&hardDelete={absent}");
+        assert_eq!(api.delete(bulk).ok()["hardDelete"], false);
+        assert_eq!(
+            api.get(format!("/api/group/member/search?userId={id}&startRow={absent}")).ok()["total"],
+            0
+        );
+    }
 }
 
 #[test]
@@ -59,6 +100,8 @@ fn a_path_parameter_must_be_a_uuid() {
 fn what_is_not_emulated_says_so() {
     let api = Api::start();
     api.get("/api/user/recent-login?offset=0&limit=10").general_error(501, "[NotEmulated]");
-    api.post("/oauth2/token", &serde_json::json!({})).general_error(501, "[NotEmulated]");
-    api.post("/api/system/reindex", &serde_json::json!({"index": "fusionauth_user"})).empty(202);
+    api.post("/oauth2/token", &json!({})).general_error(501, "[NotEmulated]");
+    api.call("PUT", "/api/login").send().general_error(501, "[NotEmulated]");
+    api.post("/api/system/reindex", &json!({"index": "fusionauth_user"})).empty(202);
+    api.get("/api/system/reindex").empty(404);
 }

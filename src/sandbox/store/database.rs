@@ -23,7 +23,10 @@ pub struct Database {
 impl Database {
     /// Opens or makes a store. `Err` if the file cannot be opened, is locked by another sandbox, or is none.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let failed = |source| Error::Store { path: path.to_owned(), source };
+        let failed = |source| match is_busy(&source) {
+            true => Error::StoreInUse { path: path.to_owned() },
+            false => Error::Store { path: path.to_owned(), source },
+        };
         let connection = Connection::open(path).map_err(failed)?;
         let is_new = connection
             .query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0))
@@ -123,5 +126,14 @@ impl Database {
 }
 
 fn not_a_store(path: &Path, error: &rusqlite::Error) -> Error {
+    if is_busy(error) {
+        return Error::StoreInUse { path: path.to_owned() };
+    }
     Error::StoreContent { path: path.to_owned(), reason: error.to_string() }
+}
+
+/// Whether another process holds the file.
+fn is_busy(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::super::call::{Call, parse_uuid};
+use super::super::call::{Call, is_given, parse_uuid};
 use super::super::reply::{Outcome, Reply, field_error};
 use super::super::store::{Object, Relation, State, StoreError, Table, Transaction};
 use super::create::user_content;
@@ -107,7 +107,7 @@ impl Bulk {
     fn read(call: &Call<'_>) -> Result<Self, Reply> {
         let body = call.json_object()?;
         let flag = |name: &str| -> Result<bool, Reply> {
-            match (call.query(name), body.get(name)) {
+            match (call.query(name).filter(|text| is_given(text)), body.get(name)) {
                 (Some("true"), _) | (None, Some(Value::Bool(true))) => Ok(true),
                 (Some("false"), _) | (None, Some(Value::Bool(false) | Value::Null) | None) => Ok(false),
                 _ => Err(field_error("couldNotConvert", name, "true or false is expected")),
