@@ -21,6 +21,16 @@ use super::status::{InstanceStatus, ObjectStatus};
 const COMPARED: [&str; 8] =
     ["name", "key", "clientId", "email", "username", "phoneNumber", "owner", "planHash"];
 const MAX_LENGTH: u64 = 256;
+/// Forms of strings that the reader of manifests refuses otherwise; no narrower than it, so that what the command takes the
+/// API server takes too.
+const PATTERNS: [(&str, &str); 6] = [
+    ("owner", "^[a-z0-9-]{1,63}$"),
+    ("url", "^[hH][tT][tT][pP][sS]?:[^?#]+$"),
+    ("interval", "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"),
+    ("linkInterval", "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"),
+    ("birthDate", "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
+    ("phoneNumber", "^\\+[1-9][-0-9 .()]*[0-9]$"),
+];
 /// The most elements of an array; the same reason.
 const MAX_ITEMS: u64 = 1000;
 
@@ -205,7 +215,7 @@ fn printer_columns(kind: Kind) -> Value {
         ]),
         _ => json!([
             ready,
-            { "name": "Instance", "type": "string", "jsonPath": ".spec.instanceRef.name" },
+            { "name": "Instance", "type": "string", "jsonPath": ".status.instance" },
             { "name": "ID", "type": "string", "jsonPath": ".status.id" },
             reason,
             message,
@@ -328,6 +338,10 @@ fn rewrite(schema: &mut Value) {
             rewrite(property);
             if COMPARED.contains(&name.as_str()) && property["type"] == "string" {
                 property["maxLength"] = json!(MAX_LENGTH);
+            }
+            let pattern = PATTERNS.iter().find(|(of, _)| of == name);
+            if let Some((_, pattern)) = pattern.filter(|_| property["type"] == "string") {
+                property["pattern"] = json!(pattern);
             }
         }
     }

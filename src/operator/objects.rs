@@ -366,12 +366,12 @@ impl Turn<'_> {
                 Action::requeue(self.context.backoff.next(self.address))
             }
             Answer::Unavailable { reason, message } => {
-                // What was as declared is so until the contrary is seen.
-                let status = self.status();
-                if !was_ready(&status, self.resource.generation()) {
-                    self.tell(&Verdict::reconciling(reason, message), Told::nothing()).await?;
-                }
+                self.tell_waiting(reason, message).await?;
                 drop(handle.state());
+                Action::await_change()
+            }
+            Answer::Suspended => {
+                self.tell_waiting("InstanceSuspended", "its instance is suspended".to_owned()).await?;
                 Action::await_change()
             }
             // What is declared takes more away than the guard lets pass.
@@ -380,14 +380,24 @@ impl Turn<'_> {
                 self.tell(&Verdict::stalled("DeletionHeld", message), told).await?;
                 Action::await_change()
             }
-            Answer::Gone { .. } | Answer::Suspended => Action::await_change(),
+            Answer::Gone { .. } => Action::await_change(),
         };
         Ok((word, action))
     }
 
+    /// It waits for its instance. What was as declared is so until the contrary is seen.
+    async fn tell_waiting(&self, reason: &'static str, message: String) -> Result<(), ReconcileError> {
+        if was_ready(&self.status(), self.resource.generation()) {
+            return Ok(());
+        }
+        self.tell(&Verdict::reconciling(reason, message), Told::nothing()).await
+    }
+
     async fn ready(&self, told: Told) -> Result<(), ReconcileError> {
         self.context.backoff.reset(self.address);
-        self.tell(&Verdict::ready("live and as declared"), told).await?;
+        let absent = self.resource.spec_value()["policy"]["ensure"] == "Absent";
+        let message = if absent { "ended, as declared" } else { "live and as declared" };
+        self.tell(&Verdict::ready(message), told).await?;
         self.context.wakes.happened(&On::Object(self.address.clone()));
         Ok(())
     }
@@ -414,6 +424,7 @@ impl Turn<'_> {
         let status = ObjectStatus {
             observed_generation: Some(generation),
             conditions: conditions(&before.conditions, verdict, generation, &now),
+            instance: uses(self.resource, self.kind).map(|instance| instance.name.to_string()),
             id: told.id.or_else(|| before.id.clone()),
             last_handled_reconcile_at: self.resource.annotation(RECONCILE).map(str::to_owned),
             drift: drift(before.drift.as_ref(), told.drift, &now),

@@ -66,6 +66,9 @@ pub struct ObjectStatus {
     /// `Ready`, `Reconciling`, `Stalled`.
     #[serde(default)]
     pub conditions: Vec<Condition>,
+    /// The name of the instance that the object uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
     /// The object's id in FusionAuth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,

@@ -5,10 +5,13 @@ use std::time::Duration;
 use fusionkeep::model::{GROUP, Kind, row};
 use fusionkeep::operator::definitions_as_yaml;
 
+use serde_json::Value;
+
 use crate::Test;
 use crate::cluster::Cluster;
 
 pub const TESTS: &[Test] = &[
+    ("crds::kubectl_shows_what_a_person_asks_for", kubectl_shows_what_a_person_asks_for),
     ("crds::definitions_establish_and_explain", definitions_establish_and_explain),
     ("crds::rules_refuse_and_say_what_to_do", rules_refuse_and_say_what_to_do),
     (
@@ -46,8 +49,27 @@ fn definitions_establish_and_explain(cluster: &Cluster) {
     let observed = ["get", "user.fusionkeep.dev/unseen", "-o", "jsonpath={.status.observedGeneration}"];
     assert_eq!(cluster.kubectl(&observed), "-1");
     cluster.kubectl(&["delete", "user.fusionkeep.dev/unseen"]);
+    // Every field of every kind is explained.
+    for kind in Kind::ALL {
+        let path = "jsonpath={.spec.versions[0].schema.openAPIV3Schema.properties.spec}";
+        let schema = cluster.kubectl(&["get", "crd", &format!("{}.{GROUP}", row(kind).plural), "-o", path]);
+        let bare = undescribed("spec", &serde_json::from_str(&schema).unwrap());
+        assert!(bare.is_empty(), "{kind}: {bare:?} say nothing to kubectl explain");
+    }
     let explained = cluster.kubectl(&["explain", "users.fusionkeep.dev.spec.registrations"]);
     assert!(explained.contains("Applications the user is registered for"), "{explained}");
+}
+
+/// Fields without a description.
+fn undescribed(path: &str, schema: &Value) -> Vec<String> {
+    let fields = schema["properties"].as_object().into_iter().flatten();
+    let of_fields = fields.flat_map(|(name, field)| {
+        let path = format!("{path}.{name}");
+        let own = field["description"].as_str().unwrap_or_default().trim().is_empty().then(|| path.clone());
+        own.into_iter().chain(undescribed(&path, field)).collect::<Vec<_>>()
+    });
+    let of_items = schema.get("items").map(|items| undescribed(path, items)).unwrap_or_default();
+    of_fields.chain(of_items).collect()
 }
 
 fn manifest(kind: &str, name: &str, spec: &str) -> String {
@@ -76,6 +98,11 @@ fn rules_refuse_and_say_what_to_do(cluster: &Cluster) {
         ("Lambda", "{type: JWTPopulate}", "exactly one of body"),
         ("Lambda", "{type: Nothing, body: x}", "Unsupported value"),
         ("EntityGrant", "{entity: {name: a}}", "exactly one of user, recipientEntity"),
+        ("User", "{username: a, birthDate: 1.2.2000}", "spec.birthDate"),
+        ("User", "{phoneNumber: '0123'}", "spec.phoneNumber"),
+        ("FusionAuthInstance", "{url: 'https://a.example', owner: A B}", "spec.owner"),
+        ("FusionAuthInstance", "{url: 'ftp://a.example', owner: a}", "spec.url"),
+        ("FusionAuthInstance", "{url: 'https://a.example', owner: a, interval: soon}", "spec.interval"),
     ];
     for (kind, spec, message) in refused {
         let (success, said) =
@@ -89,6 +116,12 @@ fn rules_refuse_and_say_what_to_do(cluster: &Cluster) {
             "{phoneNumber: '+13035551212', expiry: 1571786483322, registrations: [{application: {name: a}, roles: [x]}]}",
         ),
         ("User", "{username: a, expiry: '2030-01-01T00:00:00Z', policy: {deletion: Orphan}}"),
+        ("User", "{username: a, phoneNumber: '+1 (303) 555-1212', birthDate: '1999-12-31'}"),
+        ("User", "{username: a, phoneNumber: null, birthDate: null}"),
+        (
+            "FusionAuthInstance",
+            "{url: 'HTTPS://a.example:9011/base', owner: a-1, interval: 1h30m, linkInterval: 90s, tenantId: 3c219e58-ed0e-4b18-ad48-f4f92793ae32}",
+        ),
         ("Lambda", "{type: JWTPopulate, body: 'function populate() {}'}"),
         ("IdentityProviderLink", "{identityProvider: {name: G}, user: {name: a}, pendingLink: {id: abc}}"),
         (
@@ -118,4 +151,34 @@ fn what_may_not_change_cannot_be_removed_and_added(cluster: &Cluster) {
         assert!(!success && said.contains("cannot change"), "{changed}: {said}");
     }
     cluster.kubectl(&["delete", "entities.fusionkeep.dev", "immutable"]);
+}
+
+/// Columns, short names and the category; an object of the namespace's default instance names it too.
+fn kubectl_shows_what_a_person_asks_for(cluster: &Cluster) {
+    let (scene, _operator) = crate::scene::Scene::at_work(cluster, "columns");
+    scene.apply("User", "richard", "{username: richard}");
+    scene.wait_ready("user.fusionkeep.dev/richard");
+    let line = |arguments: &[&str]| {
+        let shown = scene.kubectl(arguments);
+        let (head, row) = shown.split_once('\n').unwrap_or_default();
+        let split = |line: &str| -> Vec<String> { line.split_whitespace().map(str::to_owned).collect() };
+        (split(head), split(row))
+    };
+    let (head, row) = line(&["get", "fauser"]);
+    assert_eq!(head, ["NAME", "READY", "INSTANCE", "ID", "AGE"]);
+    assert_eq!(row[..4], ["richard", "True", "default", &scene.id("user.fusionkeep.dev/richard")]);
+    let (head, row) = line(&["get", "fauser", "-o", "wide"]);
+    assert_eq!(head, ["NAME", "READY", "INSTANCE", "ID", "REASON", "MESSAGE", "AGE"]);
+    assert!(row.contains(&"AsDeclared".to_owned()), "{row:?}");
+    let (head, row) = line(&["get", "fainstance"]);
+    assert_eq!(head, ["NAME", "READY", "URL", "OWNER", "AGE"]);
+    assert_eq!(row[..4], ["default", "True", &scene.api.running.url(), &scene.namespace]);
+    let all = scene.kubectl(&["get", "fusionkeep", "-o", "name"]);
+    assert!(all.contains("user.fusionkeep.dev/richard") && all.contains("/default"), "{all}");
+    for kind in Kind::ALL {
+        let crd = format!("{}.{GROUP}", fusionkeep::model::row(kind).plural);
+        let path = "jsonpath={.spec.names.shortNames[0]} {.spec.names.categories[0]}";
+        let names = cluster.kubectl(&["get", "crd", &crd, "-o", path]);
+        assert!(names.starts_with("fa") && names.ends_with(" fusionkeep"), "{kind}: {names}");
+    }
 }

@@ -14,7 +14,7 @@ use crate::engine::session::{Connection, Session};
 use crate::fusionauth::{Target, WriteGate};
 use crate::model::{FusionAuthInstanceSpec, InstanceKind, SecretSource};
 
-use super::super::address::{AddressRules, UrlOf};
+use super::super::address::{AddressRules, Permitted, UrlOf};
 use super::super::conditions::Verdict;
 use super::super::lease::Leadership;
 use super::super::metrics::Metrics;
@@ -131,6 +131,20 @@ impl Environment {
         })
     }
 
+    /// Judges the URL.
+    ///
+    /// # Errors
+    /// It may not be used.
+    pub fn judge(&self, key: &InstanceKey, spec: &FusionAuthInstanceSpec) -> Result<Permitted, NotConnected> {
+        let of = match key.kind {
+            InstanceKind::FusionAuthInstance => UrlOf::Namespace,
+            InstanceKind::ClusterFusionAuthInstance => UrlOf::Administrator,
+        };
+        self.rules
+            .judge(&spec.url, of)
+            .map_err(|error| NotConnected::stalled("UrlRefused", error.to_string()))
+    }
+
     /// Connects.
     ///
     /// # Errors
@@ -151,14 +165,7 @@ impl Environment {
         spec: &FusionAuthInstanceSpec,
         keys: Keys,
     ) -> Result<Connected, NotConnected> {
-        let of = match key.kind {
-            InstanceKind::FusionAuthInstance => UrlOf::Namespace,
-            InstanceKind::ClusterFusionAuthInstance => UrlOf::Administrator,
-        };
-        let permitted = self
-            .rules
-            .judge(&spec.url, of)
-            .map_err(|error| NotConnected::stalled("UrlRefused", error.to_string()))?;
+        let permitted = self.judge(key, spec)?;
         let owner = spec.owner.parse().map_err(|_| {
             NotConnected::stalled("Invalid", "spec.owner has 1 to 63 characters of a to z, 0 to 9 and \"-\"")
         })?;

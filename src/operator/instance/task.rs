@@ -339,6 +339,8 @@ impl Task {
             let verdict = Verdict::reconciling("Suspended", "the instance is suspended");
             return Err(NotConnected { verdict, key_missing: false });
         }
+        // Of an instance whose URL is refused no Secret is read.
+        self.environment.judge(&self.key, spec)?;
         let keys = self.environment.keys(&self.key, spec).await?;
         let connected = self.environment.connect(&self.key, spec, keys).await?;
         let loaded = connected.record.read().await.map_err(|error| not_connected(&error.into()))?;
