@@ -140,4 +140,47 @@ mod tests {
     fn messages_end() {
         assert!(Verdict::ready("é".repeat(5000)).message.chars().count() <= LONGEST + 1);
     }
+
+    /// Every reason that a status can give is explained in the chart's README.
+    #[test]
+    fn every_reason_is_explained() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let readme = std::fs::read_to_string(root.join("charts/fusionkeep/README.md")).unwrap();
+        let mut reasons = std::collections::BTreeSet::new();
+        let mut folders = vec![root.join("src/operator")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).unwrap();
+                let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+                for before in ["reconciling(", "stalled(", "reason: ", "self.hold(", "tell_waiting(", "=> "] {
+                    for rest in code.split(before).skip(1) {
+                        let quoted =
+                            rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next());
+                        // Outcomes stand after an arrow too; they are no reasons.
+                        let known =
+                            ["Created", "Updated", "Deleted", "Adopted", "Unchanged", "DriftCorrected"];
+                        reasons.extend(
+                            quoted
+                                .filter(|word| {
+                                    word.starts_with(|first: char| first.is_ascii_uppercase())
+                                        && word.chars().all(|character| character.is_ascii_alphabetic())
+                                        && !known.contains(word)
+                                        && (before != "=> " || path.ends_with("settle.rs"))
+                                })
+                                .map(str::to_owned),
+                        );
+                    }
+                }
+            }
+        }
+        assert!(reasons.len() > 20, "{reasons:?}");
+        let untold: Vec<&String> =
+            reasons.iter().filter(|reason| !readme.contains(&format!("`{reason}`"))).collect();
+        assert!(untold.is_empty(), "{untold:?} of {reasons:?}");
+    }
 }

@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = &[
     ("chart::it_is_linted_and_renders_as_committed", it_is_linted_and_renders_as_committed),
     ("chart::what_no_value_allows_is_refused", what_no_value_allows_is_refused),
     ("chart::the_readme_lists_every_value_with_its_default", the_readme_lists_every_value_with_its_default),
+    ("chart::names_that_look_like_numbers_stay_names", names_that_look_like_numbers_stay_names),
     ("chart::the_pod_meets_the_restricted_standard", the_pod_meets_the_restricted_standard),
     (
         "chart::install_upgrade_and_uninstall_leave_the_objects",
@@ -87,6 +88,8 @@ fn what_no_value_allows_is_refused(_: &Cluster) {
         "log.level=loud",
         "metrics.port=80",
         "metrics.serviceMonitor.on=true",
+        "metrics.serviceMonitor.enabled=true,metrics.service.enabled=false",
+        "metrics.serviceMonitor.interval=often",
         "networkPolicy.egres={}",
         "podDisruptionBudget.enable=true",
         "terminationGracePeriodSeconds=0",
@@ -147,6 +150,28 @@ fn the_readme_lists_every_value_with_its_default(_: &Cluster) {
             at = &at["properties"][name];
             assert!(at.is_object(), "{path} in values.schema.json");
         }
+    }
+}
+
+/// Names and URLs go through YAML once more when they are rendered.
+fn names_that_look_like_numbers_stay_names(_: &Cluster) {
+    let rendered = documents(&render(&[
+        "--set-json",
+        "scope={\"allNamespaces\": false, \"namespaces\": [\"2024\", \"1e3\"]}",
+        "--set-json",
+        "allowedUrls=[\"https://a.example/x: y #z\"]",
+        "--set-json",
+        "instances=[{\"name\": \"007\", \"namespace\": \"2024\", \"spec\": {}}]",
+    ]));
+    let of =
+        |kind: &str| -> Vec<&Value> { rendered.iter().filter(|document| document["kind"] == kind).collect() };
+    let namespaces: Vec<&Value> = of("Role").iter().map(|role| &role["metadata"]["namespace"]).collect();
+    assert!(namespaces.contains(&&json!("2024")) && namespaces.contains(&&json!("1e3")), "{namespaces:?}");
+    let instance = &of("FusionAuthInstance")[0]["metadata"];
+    assert_eq!((&instance["name"], &instance["namespace"]), (&json!("007"), &json!("2024")));
+    let arguments = &of("Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["args"];
+    for expected in ["--allowed-urls=https://a.example/x: y #z", "--namespace=2024", "--namespace=1e3"] {
+        assert!(arguments.as_array().unwrap().contains(&json!(expected)), "{expected}: {arguments}");
     }
 }
 
@@ -213,6 +238,12 @@ fn install_upgrade_and_uninstall_leave_the_objects(_: &Cluster) {
     assert!(!success && said.contains("then upgrade with them"), "{said}");
     let notes = must(&["install", "keep", CHART, "-n", "tools", "--create-namespace"]);
     assert!(notes.contains("The next step is an instance"), "{notes}");
+    // A second release, of the same name, for the namespaces of another team.
+    let second = ["install", "keep", CHART, "-n", "other-tools", "--create-namespace", "--set"];
+    must(
+        &[&second[..], &["crds.install=false,scope.allNamespaces=false,scope.namespaces={default}"]].concat(),
+    );
+    must(&["uninstall", "keep", "-n", "other-tools"]);
     must(&["upgrade", "keep", CHART, "-n", "tools", "--set", "replicas=2", "--set", instance]);
     let found = cluster.kubectl(&["get", "fusionauthinstance", "default", "-o", "jsonpath={.spec.url}"]);
     assert_eq!(found, "https://a.example");
