@@ -114,14 +114,24 @@ impl<'a> CarryOut<'a> {
 
     /// Applies under the record's lock, and lets it go whatever happened.
     async fn apply(&self, plan: &Plan, secrets: &SecretValues, asked: bool) -> Result<Outcome, Failure> {
+        let cancel = Cancel::default();
+        let _watched = watch(&cancel)?;
         let how = Acquire {
             wait: self.change.lock_timeout,
+            stop: cancel.clone(),
             take_over: self.change.take_over,
             rebuild: self.rebuild,
             scopes: if self.rebuild { Scopes::ALL } else { scopes(plan) },
         };
-        let held = self.run.record.acquire(&how).await.map_err(engine::error::Error::from)?;
-        let outcome = self.under_lock(plan, secrets, asked, held.as_ref()).await;
+        let held = self.run.record.acquire(&how).await;
+        if cancel.is_cancelled() {
+            if let Ok(held) = held {
+                held.close().await.map_err(engine::error::Error::from)?;
+            }
+            return Err(Failure::Interrupted);
+        }
+        let held = held.map_err(engine::error::Error::from)?;
+        let outcome = self.under_lock(plan, secrets, asked, held.as_ref(), &cancel).await;
         let closed = held.close().await;
         let mut outcome = outcome?;
         if let Err(error) = closed {
@@ -140,13 +150,13 @@ impl<'a> CarryOut<'a> {
         secrets: &SecretValues,
         asked: bool,
         held: &dyn HeldRecord,
+        cancel: &Cancel,
     ) -> Result<Outcome, Failure> {
         let run = self.run;
         // A saved plan is held against the live objects instead: its record may have moved on for others.
         if self.saved.is_none() && held.loaded().revision != run.loaded.revision {
             return Err(Failure::RecordMoved);
         }
-        let cancel = Cancel::default();
         let bar = Bar(run.progress.clone());
         let journal = self.journal(plan);
         let apply = Apply {
@@ -156,7 +166,7 @@ impl<'a> CarryOut<'a> {
             record: Some(held),
             keys: run.keys.as_deref(),
             progress: &bar,
-            cancel: &cancel,
+            cancel,
             recheck: match (self.saved, asked) {
                 (Some(_), _) => Recheck::BeforeEach,
                 // A person takes time to answer.
@@ -166,17 +176,7 @@ impl<'a> CarryOut<'a> {
             parallelism: run.parallelism,
             journal: journal.as_deref(),
         };
-        let mut signals = Signals::listen().map_err(Failure::Runtime)?;
-        let watched = cancel.clone();
-        let watch = tokio::spawn(async move {
-            let signal = signals.next().await;
-            output::tell(&format!("{signal}: finishing the writes under way; once more ends at once\n"));
-            watched.cancel(signal);
-            signals.next().await;
-            std::process::exit(i32::from(Exit::Partly.code()));
-        });
         let outcome = apply.run().await;
-        watch.abort();
         run.progress.end();
         let outcome = outcome?;
         if let Some(journal) = journal.filter(|path| path.exists()) {
@@ -195,6 +195,28 @@ impl<'a> CarryOut<'a> {
             let name = journal::file_name(self.run.session.owner(), jiff::Timestamp::now());
             self.change.journal_dir.join(name)
         }))
+    }
+}
+
+/// From before the lock is taken until it is let go a signal ends the run in order, and a second one at once.
+fn watch(cancel: &Cancel) -> Result<Watched, Failure> {
+    let mut signals = Signals::listen().map_err(Failure::Runtime)?;
+    let cancel = cancel.clone();
+    Ok(Watched(tokio::spawn(async move {
+        let signal = signals.next().await;
+        output::tell(&format!("{signal}: finishing the writes under way; once more ends at once\n"));
+        cancel.cancel(signal);
+        signals.next().await;
+        std::process::exit(i32::from(Exit::Partly.code()));
+    })))
+}
+
+/// Signals are watched as long as it lives.
+struct Watched(tokio::task::JoinHandle<()>);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

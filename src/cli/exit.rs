@@ -22,6 +22,8 @@ pub fn of_failure(failure: &Failure) -> Exit {
         Failure::NeedsRunnerKey(_) | Failure::NoTerminal | Failure::NotApproved => Exit::Guard,
         Failure::SavedPlan(error) if error.is_refusal() => Exit::Guard,
         Failure::RecordMoved => Exit::Stale,
+        // As every run that is interrupted.
+        Failure::Interrupted => Exit::Partly,
         Failure::Engine(error) => error.exit(),
         Failure::Output(_)
         | Failure::Read { .. }

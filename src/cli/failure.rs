@@ -56,6 +56,9 @@ pub enum Failure {
     Answer(io::Error),
     #[error("not approved; nothing was written")]
     NotApproved,
+    /// A signal came before the first write.
+    #[error("interrupted before anything was written")]
+    Interrupted,
     /// Another run wrote the record while a person was asked.
     #[error("another run has written the record since the plan was made")]
     RecordMoved,
@@ -96,6 +99,7 @@ impl Failure {
             Failure::NoTerminal => "no-terminal",
             Failure::Answer(_) => "answer",
             Failure::NotApproved => "not-approved",
+            Failure::Interrupted => "interrupted",
             Failure::RecordMoved => "stale-plan",
             Failure::SavedPlan(_) => "saved-plan",
             Failure::RunnerKey(_) => "runner-key",
@@ -127,7 +131,7 @@ impl Failure {
             Failure::NeedsRunnerKey(_) => Some(MAKE_A_KEY.to_owned()),
             Failure::NoTerminal => Some("--auto-approve applies without asking".to_owned()),
             Failure::RecordMoved => Some("plan again".to_owned()),
-            Failure::Answer(_) | Failure::NotApproved => None,
+            Failure::Answer(_) | Failure::NotApproved | Failure::Interrupted => None,
             Failure::SavedPlan(error) => Some(error.hint().to_owned()),
             Failure::RunnerKey(error) => Some(error.hint().to_owned()),
             Failure::Secret { source, .. } => source.hint(),

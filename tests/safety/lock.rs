@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::scene::{Scene, manifests};
-use crate::command::{shown, stderr, stdout};
+use crate::command::{shown, signal, stderr, stdout};
 
 fn person(last_name: &str) -> String {
     manifests(&[("User", "a", json!({"username": "a", "lastName": last_name}))])
@@ -62,4 +62,39 @@ async fn a_run_that_finds_nothing_to_do_lets_go_of_what_a_dead_one_held() {
     assert!(next.status.success() && stdout(&next).contains("no changes"), "{}", shown(&next));
     assert_eq!(header(&scene).await["data"]["state"], "released");
     assert_eq!(stdout(&scene.run(&["unlock"])), "there is no lock\n");
+}
+
+/// The only thing that the test waits for is that the run has begun to wait.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_interrupted_while_it_takes_the_lock_or_waits_for_it_leaves_none() {
+    let scene = Scene::new().await;
+    let file = scene.write("manifests.yaml", &person("a"));
+    let apply = ["apply", "-f", &file, "--auto-approve", "--lock-timeout=60s"];
+    // Its first header is on its way.
+    let rule = json!([{"fault": "latency", "milliseconds": 700, "method": "POST", "route": "/api/group/{groupId}", "nth": 1}]);
+    scene.world.faults(rule).await;
+    let mut taking = scene.command(&apply).spawn().unwrap();
+    assert!(scene.struck(&mut taking).await);
+    signal(&taking, "INT");
+    let output = taking.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", shown(&output));
+    assert!(stderr(&output).contains("before anything was written"), "{}", shown(&output));
+    assert_eq!(header(&scene).await["data"]["state"], "released", "{}", shown(&output));
+    assert!(!scene.path("journals").exists(), "nothing to undo");
+
+    let slow =
+        json!([{"fault": "latency", "milliseconds": 4000, "method": "POST", "route": "/api/user/{userId}"}]);
+    scene.world.faults(slow).await;
+    let mut holding = scene.command(&apply).spawn().unwrap();
+    assert!(scene.struck(&mut holding).await);
+    let waiting = scene.command(&apply).spawn().unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    let began = std::time::Instant::now();
+    signal(&waiting, "TERM");
+    let output = waiting.wait_with_output().unwrap();
+    assert!(began.elapsed() < std::time::Duration::from_secs(2), "it waited on");
+    assert_eq!(output.status.code(), Some(5), "{}", shown(&output));
+    let output = holding.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
 }

@@ -7,6 +7,7 @@ mod careless;
 mod frozen;
 mod killed;
 mod lock;
+mod pipeline;
 mod process;
 mod proxy;
 mod returned;

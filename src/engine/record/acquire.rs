@@ -44,10 +44,13 @@ impl Chain {
                 Ok(base) => base,
                 Err(why) => {
                     let left = how.wait.saturating_sub(self.runtime.now().since(since));
-                    if left.is_zero() {
+                    if left.is_zero() || how.stop.is_cancelled() {
                         return Err(why);
                     }
-                    self.runtime.sleep(POLL.min(left)).await;
+                    tokio::select! {
+                        () = self.runtime.sleep(POLL.min(left)) => {}
+                        () = how.stop.cancelled() => {}
+                    }
                     continue;
                 }
             };

@@ -148,13 +148,13 @@ impl FileRecord {
         Ok(Some(lock))
     }
 
-    async fn lock(&self, wait: Duration) -> Result<FileLock, RecordError> {
-        let deadline = Instant::now() + wait;
+    async fn lock(&self, how: &Acquire) -> Result<FileLock, RecordError> {
+        let deadline = Instant::now() + how.wait;
         loop {
             if let Some(lock) = self.try_lock()? {
                 return Ok(lock);
             }
-            if Instant::now() >= deadline {
+            if Instant::now() >= deadline || how.stop.is_cancelled() {
                 return Err(RecordError::Locked(holder_in(&self.lock_path())));
             }
             sleep(POLL).await;
@@ -162,7 +162,7 @@ impl FileRecord {
     }
 
     async fn hold(&self, how: &Acquire) -> Result<Box<dyn HeldRecord>, RecordError> {
-        let lock = self.lock(how.wait).await?;
+        let lock = self.lock(how).await?;
         let loaded = match how.rebuild {
             true => {
                 let has_key = self.context.keys.is_some();

@@ -34,6 +34,7 @@ use crate::fusionauth::WriteGate;
 use crate::model::{Address, Owner, Scope, row};
 use crate::reconcile::{Claim, Entry, Key, RecordUpdate};
 
+use super::cancel::Cancel;
 use super::keys::{KeyId, RunnerKeys, key_text};
 
 pub use entries::Entries;
@@ -203,6 +204,8 @@ impl fmt::Display for Holder {
 pub struct Acquire {
     /// How long to wait for another runner to finish; zero refuses at once.
     pub wait: Duration,
+    /// Ends the wait. A lock that is about to be taken is taken, for whoever asked to let it go.
+    pub stop: Cancel,
     /// `--take-over`: go on although another runner or URL wrote the record.
     pub take_over: bool,
     /// `adopt`: begin anew where the record is damaged, its seal is wrong, or it is not signed and this run has a
@@ -246,7 +249,13 @@ impl Scopes {
 
 impl Default for Acquire {
     fn default() -> Self {
-        Acquire { wait: Duration::ZERO, take_over: false, rebuild: false, scopes: Scopes::ALL }
+        Acquire {
+            wait: Duration::ZERO,
+            stop: Cancel::default(),
+            take_over: false,
+            rebuild: false,
+            scopes: Scopes::ALL,
+        }
     }
 }
 

@@ -96,7 +96,7 @@ impl Ledger {
             None => scopes,
         };
         self.release().await?;
-        let how = Acquire { wait: Duration::ZERO, take_over, rebuild: false, scopes: wanted };
+        let how = Acquire { take_over, scopes: wanted, ..Acquire::default() };
         let held = match record.acquire(&how).await {
             Err(RecordError::Locked(holder)) if runner.is_dead(&holder) => {
                 // It would be waited for until it expires, though nobody can be at work under it any more.
