@@ -52,7 +52,12 @@ impl<'a> CarryOut<'a> {
             view.errors.extend(problems.iter().map(ProblemView::from));
             SecretValues::default()
         });
-        if format == Format::Text || !view.errors.is_empty() || plan.changes.is_empty() {
+        let nothing = plan.changes.is_empty() && plan.records.is_empty() && !self.rebuild;
+        // One report goes to stdout, but to a person, who is shown the plan and then what became of it.
+        if format == Format::Text || !view.errors.is_empty() || nothing {
+            if nothing && format != Format::Text && view.errors.is_empty() {
+                view = view.with_nothing_done();
+            }
             output::report(&view, format)?;
             output::tell_problems(&view);
         }
@@ -63,7 +68,7 @@ impl<'a> CarryOut<'a> {
         if let Some(saved) = self.saved {
             refuse_moved_secrets(saved, &secrets, run)?;
         }
-        if plan.changes.is_empty() && plan.records.is_empty() && !self.rebuild {
+        if nothing {
             self.take_lock_left_behind().await;
             return Ok(Exit::Done);
         }
@@ -76,7 +81,7 @@ impl<'a> CarryOut<'a> {
         }
         drop(view);
         let outcome = self.apply(plan, &secrets, asks).await?;
-        if !plan.changes.is_empty() || !outcome.errors.is_empty() {
+        if format != Format::Text || !plan.changes.is_empty() || !outcome.errors.is_empty() {
             self.tell(plan, &outcome)?;
         }
         Ok(exit_of_outcome(&outcome))

@@ -197,7 +197,8 @@ impl<'a> Comparer<'a> {
             live: found.live.as_ref(),
             previous: found.previous.as_ref().filter(|_| intended.is_none()),
             entry: intended.or(subject.entry.as_ref()).or(assumed.as_ref()),
-            claim: found.live.as_ref().and_then(|live| self.known.claims.get(&live.key)),
+            // Of what is not there as well: its owner makes it anew, and the record would refuse ours.
+            claim: self.known.claims.get(found.live.as_ref().map_or(&found.key, |live| &live.key)),
             entity_type,
             secrets: self.known.enforced.get(&index).cloned().unwrap_or_default(),
         };

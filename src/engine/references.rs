@@ -146,7 +146,8 @@ pub fn user_by(reference: &UserReference) -> Option<UserBy> {
     } else if let Some(username) = &reference.username {
         Some(UserBy::Username(username.trim().to_owned()))
     } else {
-        reference.phone_number.as_ref().map(|number| UserBy::PhoneNumber(number.trim().to_owned()))
+        let stored = |number: &String| number.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
+        reference.phone_number.as_ref().map(|number| UserBy::PhoneNumber(stored(number)))
     }
 }
 

@@ -32,12 +32,12 @@ pub async fn reread(
     }
     for (kind, keys) in by_kind {
         let ids: Vec<Uuid> = keys.iter().filter_map(Key::id).collect();
-        let row = |row: Object| {
-            if let Ok(live) = rows::live(kind, row)
-                && keys.contains(&live.key)
-            {
-                take(kind, live);
-            }
+        let mut incomplete = None;
+        let row = |row: Object| match rows::live(kind, row) {
+            Ok(live) if keys.contains(&live.key) => take(kind, live),
+            Ok(_) => {}
+            // Lists hold others' objects too, but one that cannot be read may be any.
+            Err(error) => incomplete = Some(error),
         };
         match kind {
             Kind::User => client.users_by_ids(&ids, row).await?,
@@ -47,6 +47,9 @@ pub async fn reread(
             Kind::EntityGrant => grants(client, &keys, &mut |live| take(kind, live)).await?,
             Kind::IdentityProviderLink => links(client, &keys, &mut |live| take(kind, live)).await?,
             Kind::FusionAuthInstance | Kind::ClusterFusionAuthInstance | Kind::PlanApproval => {}
+        }
+        if let Some(error) = incomplete {
+            return Err(error.into());
         }
     }
     Ok(())
@@ -80,15 +83,15 @@ pub async fn reread_one(client: &Client, kind: Kind, key: &Key) -> Result<Option
         (Kind::Lambda, Key::Id(id)) => client.lambda(*id).await?,
         (_, Key::Grant { entity, recipient }) => {
             let found = client.grant(*entity, super::apply::grantee(*recipient)).await?;
-            return Ok(found.and_then(|grant| rows::grant(*entity, grant).ok()));
+            return Ok(found.map(|grant| rows::grant(*entity, grant)).transpose()?);
         }
         (_, Key::Link { identity_provider, identity_provider_user_id, .. }) => {
             let found = client.link(*identity_provider, identity_provider_user_id).await?;
-            return Ok(found.and_then(|link| rows::link(link).ok()).filter(|live| live.key == *key));
+            return Ok(found.map(rows::link).transpose()?.filter(|live| live.key == *key));
         }
         (_, Key::Id(_)) => None,
     };
-    Ok(object.and_then(|object| rows::live(kind, object).ok()))
+    Ok(object.map(|object| rows::live(kind, object)).transpose()?)
 }
 
 async fn grants(
@@ -105,8 +108,12 @@ async fn grants(
     };
     let mut answers = stream::iter(entities).map(read).buffer_unordered(AT_ONCE);
     while let Some((entity, found)) = answers.try_next().await? {
-        let live = found.into_iter().filter_map(|grant| rows::grant(entity, grant).ok());
-        live.filter(|live| keys.contains(&live.key)).for_each(&mut *take);
+        for grant in found {
+            let live = rows::grant(entity, grant)?;
+            if keys.contains(&live.key) {
+                take(live);
+            }
+        }
     }
     Ok(())
 }
@@ -124,8 +131,12 @@ async fn links(
         |user: Uuid| async move { Ok::<_, Error>(client.links_of_user(user).await?.unwrap_or_default()) };
     let mut answers = stream::iter(users).map(read).buffer_unordered(AT_ONCE);
     while let Some(found) = answers.try_next().await? {
-        let live = found.into_iter().filter_map(|link| rows::link(link).ok());
-        live.filter(|live| keys.contains(&live.key)).for_each(&mut *take);
+        for link in found {
+            let live = rows::link(link)?;
+            if keys.contains(&live.key) {
+                take(live);
+            }
+        }
     }
     Ok(())
 }

@@ -7,16 +7,22 @@ use serde_json::Value;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::fusionauth::Object;
+use crate::fusionauth::{Error, ErrorKind, Method, Object};
 use crate::model::{Fields, Kind, KindRow, Sensitivity, Write, row};
 use crate::reconcile::{Key, Live, Recipient};
 
-/// A row that lacks what every object of its kind has.
+/// A row that lacks what every object of its kind has. It is an error and never "absent": it could be the very object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{} {kind} of the answer has no {field}", .kind.article())]
 pub struct IncompleteRow {
     pub kind: Kind,
     pub field: &'static str,
+}
+
+impl From<IncompleteRow> for Error {
+    fn from(found: IncompleteRow) -> Self {
+        Error::new(&Method::GET, row(found.kind).route, ErrorKind::UnexpectedShape(found.to_string()))
+    }
 }
 
 /// A live object of a kind with an id. Compared secrets are compared here, and then dropped: `declared` gives the
@@ -41,7 +47,7 @@ pub fn live_with_secret(
 pub fn live(kind: Kind, mut object: Object) -> Result<Live, IncompleteRow> {
     let id = uuid(&object, "id").ok_or(IncompleteRow { kind, field: "id" })?;
     let row = row(kind);
-    let parts = take_parts(row, &mut object);
+    let parts = take_parts(row, &mut object)?;
     let active = kind != Kind::User || object.get("active").and_then(Value::as_bool).unwrap_or(true);
     keep_known(row, &mut object);
     if kind == Kind::Entity {
@@ -85,20 +91,19 @@ fn of_pair(key: Key, fields: Fields) -> Live {
 }
 
 /// Registrations by application id, permissions by name. They leave the object.
-fn take_parts(row: &KindRow, object: &mut Object) -> BTreeMap<String, Fields> {
-    let Some(part) = &row.part else { return BTreeMap::new() };
-    let Some(Value::Array(items)) = object.remove(part.field) else { return BTreeMap::new() };
+fn take_parts(row: &KindRow, object: &mut Object) -> Result<BTreeMap<String, Fields>, IncompleteRow> {
+    let Some(part) = &row.part else { return Ok(BTreeMap::new()) };
+    let Some(Value::Array(items)) = object.remove(part.field) else { return Ok(BTreeMap::new()) };
     let known = |name: &str| part.fields.iter().any(|rule| rule.path == name && shown(rule.sensitivity));
-    items
-        .into_iter()
-        .filter_map(|item| {
-            let Value::Object(mut fields) = item else { return None };
-            let Some(Value::String(key)) = fields.remove(part.key) else { return None };
-            // The id is how the part is addressed, whether or not the table lets one compare it.
-            fields.retain(|name, _| name == "id" || known(name));
-            Some((canonical(key), fields))
-        })
-        .collect()
+    let keyed = |item: Value| {
+        let Value::Object(mut fields) = item else { return None };
+        let Some(Value::String(key)) = fields.remove(part.key) else { return None };
+        // The id is how the part is addressed, whether or not the table lets one compare it.
+        fields.retain(|name, _| name == "id" || known(name));
+        Some((canonical(key), fields))
+    };
+    let incomplete = IncompleteRow { kind: row.kind, field: part.key };
+    items.into_iter().map(|item| keyed(item).ok_or(incomplete)).collect()
 }
 
 /// Ids in one spelling.

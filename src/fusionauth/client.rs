@@ -456,7 +456,11 @@ impl Client {
         let client = Self { finishing: true, ..self.clone() };
         let Some(response) = absent(Box::pin(client.look_up(&lookup)).await)? else { return Ok(None) };
         let found = match &recovery.select {
-            Select::Wrapper(key) => response.get(*key).and_then(Value::as_object),
+            // In an array of one as well: the documents are not clear about links (wire notes §13).
+            Select::Wrapper(key) => response
+                .get(*key)
+                .or_else(|| response.get(format!("{key}s"))?.as_array()?.first())
+                .and_then(Value::as_object),
             Select::Item { pointer, id } => {
                 response.pointer(pointer).and_then(Value::as_array).and_then(|items| {
                     let has_id = |item: &&Value| {

@@ -65,7 +65,7 @@ impl Client {
     /// As any read.
     pub async fn links_of_user(&self, user_id: Uuid) -> Result<Option<Vec<Object>>, Error> {
         let call = Call::get(LINK, vec![], Answer::Object).query("userId", user_id.to_string());
-        self.list(&call, "identityProviderLinks").await
+        super::client::absent(self.run(&call, links).await)
     }
 
     /// The link of this subject of an identity provider, whichever user holds it.
@@ -73,10 +73,12 @@ impl Client {
     /// # Errors
     /// As any read.
     pub async fn link(&self, provider: Uuid, subject: &str) -> Result<Option<Object>, Error> {
-        let call = Call::get(LINK, vec![], Answer::Wrapper(WRAPPER))
+        let call = Call::get(LINK, vec![], Answer::Object)
             .query("identityProviderId", provider.to_string())
             .query("identityProviderUserId", subject);
-        self.optional(&call, WRAPPER).await
+        let mut found = super::client::absent(self.run(&call, links).await)?.unwrap_or_default();
+        // It is unique in its tenant (wire notes §7).
+        Ok(found.pop())
     }
 
     /// A pending link (since 1.46): `{pendingIdPLink, linkCount, identityProviderTenantConfiguration}`; `None` when it does
@@ -99,5 +101,14 @@ impl Client {
             response.parse::<Object>()
         };
         super::client::absent(self.run(&call, whole).await)
+    }
+}
+
+/// The links of an answer. Which requests are answered with one and which with an array, the documents tell by words
+/// alone (wire notes §13), so each form is read wherever links are due.
+fn links(response: &super::Response) -> Result<Vec<Object>, Error> {
+    match response.object(WRAPPER) {
+        Ok(one) => Ok(vec![one]),
+        Err(_) => response.objects("identityProviderLinks"),
     }
 }

@@ -59,6 +59,10 @@ struct PageOfIds {
     places: Vec<Place>,
     /// Ids without a row, where the answer does not prove that they do not exist.
     unproven: Vec<Uuid>,
+    /// Ids without a row, where the total says that there are more rows than the page holds.
+    left: Vec<Uuid>,
+    /// How many more.
+    due: u64,
 }
 
 /// Where a row stands in the body of its page.
@@ -91,9 +95,9 @@ impl Client {
     }
 
     /// Reads the objects with these ids and hands those that exist to `take`, page by page, in no order. Ids that are not
-    /// handed out do not exist: a page counts only when its total equals its rows, and where an answer has no total (the
-    /// users document shows none) what is missing is asked for by its id. Bypasses the search index, so it sees what was
-    /// just written.
+    /// handed out do not exist: of a page whose total is more than its rows the rest is asked for again, until a total equals
+    /// its rows, and where an answer has no total (the users document shows none) what is missing is asked for by its id.
+    /// Bypasses the search index, so it sees what was just written.
     pub(super) async fn pages_by_ids(
         &self,
         rows: &Rows,
@@ -104,20 +108,35 @@ impl Client {
         let unique: Vec<Uuid> = ids.iter().copied().filter(|id| seen.insert(*id)).collect();
         // Owned pages, so that the future can be sent to another thread whatever lifetimes are about.
         let pages: Vec<Vec<Uuid>> = unique.chunks(PAGE_OF_IDS).map(<[Uuid]>::to_vec).collect();
-        let fetch = |page: Vec<Uuid>| async move {
-            let call = rows.by_ids(&page);
-            absent(self.run(&call, |response| complete_page(rows, response, &page)).await)
-        };
+        let fetch = |asked: Vec<Uuid>| self.page_of_ids(rows, asked, 0);
         let mut pages = futures::stream::iter(pages).map(fetch).buffer_unordered(PAGES_AT_ONCE);
         while let Some(page) = pages.next().await {
+            let mut next = page?;
             // 404 is documented for "no hits".
-            let Some(page) = page? else { continue };
-            let found: Vec<Row<'_>> =
-                page.places.iter().filter_map(|place| page.response.row(place)).collect();
-            take(&found)?;
-            self.rows_one_by_one(rows, page.unproven, &mut take).await?;
+            while let Some(page) = next {
+                let found: Vec<Row<'_>> =
+                    page.places.iter().filter_map(|place| page.response.row(place)).collect();
+                take(&found)?;
+                self.rows_one_by_one(rows, page.unproven, &mut take).await?;
+                // Each page holds a row at least, so this ends.
+                next = match page.left.is_empty() {
+                    true => None,
+                    false => self.page_of_ids(rows, page.left, page.due).await?,
+                };
+            }
         }
         Ok(())
+    }
+
+    /// The rows of these ids, `due` of which an earlier answer counted. None: there are none.
+    async fn page_of_ids(&self, rows: &Rows, asked: Vec<Uuid>, due: u64) -> Result<Option<PageOfIds>, Error> {
+        let call = rows.by_ids(&asked);
+        let page = absent(self.run(&call, |response| page_of_ids(rows, response, &asked, due)).await)?;
+        if page.is_none() && due > 0 {
+            let kind = ErrorKind::ShortPage { total: Some(due), rows: 0 };
+            return Err(Error::new(&call.method, call.route, kind));
+        }
+        Ok(page)
     }
 
     /// Reads each by its id: a 404 proves that it does not exist.
@@ -264,8 +283,9 @@ impl Rows {
     }
 }
 
-/// A page whose rows are all that exist of the ids asked for, but for those that it proves nothing of.
-fn complete_page(rows: &Rows, response: &Response, asked: &[Uuid]) -> Result<PageOfIds, Error> {
+/// A page whose rows are all that exist of the ids asked for, but for those that it proves nothing of. `due`: how many
+/// rows an earlier answer counted among them.
+fn page_of_ids(rows: &Rows, response: &Response, asked: &[Uuid], due: u64) -> Result<PageOfIds, Error> {
     let mut head = response.head(rows.key)?;
     let mut received = HashSet::with_capacity(head.places.len());
     head.places.retain(|place| received.insert(place.id));
@@ -274,13 +294,25 @@ fn complete_page(rows: &Rows, response: &Response, asked: &[Uuid]) -> Result<Pag
         return Err(response.unexpected("the search by ids answered with an object that was not asked for"));
     }
     let rows = received.len() as u64;
-    // All that was asked for is there: no total is needed to believe that.
-    if received.len() < asked.len() && head.total.is_some_and(|total| total != rows) {
-        return Err(response.error(ErrorKind::ShortPage { total: head.total, rows }));
+    let missing: Vec<Uuid> = asked.difference(&received).copied().collect();
+    let page = PageOfIds {
+        response: response.clone(),
+        places: head.places,
+        unproven: Vec::new(),
+        left: Vec::new(),
+        due: 0,
+    };
+    match head.total {
+        // All that was asked for is there: no total is needed to believe that.
+        _ if missing.is_empty() => Ok(page),
+        None => Ok(PageOfIds { unproven: missing, ..page }),
+        Some(total) if total == rows && rows >= due => Ok(page),
+        // An answer to ids is not paged (wire notes §4); a server that pages all the same gives the rest when it is asked.
+        Some(total) if total > rows && rows > 0 => {
+            Ok(PageOfIds { left: missing, due: (total - rows).max(due.saturating_sub(rows)), ..page })
+        }
+        total => Err(response.error(ErrorKind::ShortPage { total: total.max(Some(due)), rows })),
     }
-    let unproven = if head.total.is_none() { &asked - &received } else { HashSet::new() };
-    let (response, unproven) = (response.clone(), unproven.into_iter().collect());
-    Ok(PageOfIds { response, places: head.places, unproven })
 }
 
 /// A row of a page, as text that has not been read into a value yet: reading it is most of the work on a page, and can

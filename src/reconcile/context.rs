@@ -40,7 +40,7 @@ pub struct Observed<'a> {
     pub previous: Option<&'a Live>,
     /// What the record holds under the address, else under `moved_from`.
     pub entry: Option<&'a Entry>,
-    /// Another owner's claim on `live`.
+    /// Another owner's claim on `live`, or on `key` where nothing stands.
     pub claim: Option<&'a Claim>,
     /// An entity's type: the id its declaration refers to.
     pub entity_type: Option<Uuid>,

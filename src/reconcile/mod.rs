@@ -39,6 +39,7 @@ mod versions;
 
 pub use assemble::{assemble, only_adoptions};
 pub use call::{Call, ContentType, Method, Purpose, SecretSlot};
+pub use calls::repair;
 pub use context::{Observed, PlanContext};
 pub use desired::{
     Desired, DesiredSecret, Key, KeyReference, ObjectRef, Recipient, RecipientReference, SecretUse,

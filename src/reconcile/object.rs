@@ -108,7 +108,10 @@ impl<'a> Planning<'a> {
         self.planned.takes = unique::of_fields(self.kind(), &self.desired.fields);
         self.planned.takes.extend(unique::of_key(&key));
         self.planned.frees.retain(|freed| !self.planned.takes.contains(freed));
-        let entry = change::entry(self.desired, self.observed, self.context, key.clone(), &difference);
+        let mut entry = change::entry(self.desired, self.observed, self.context, key.clone(), &difference);
+        if let Some(claim) = self.observed.claim.filter(|claim| claim.owner != self.context.owner) {
+            entry.taken_from = Some(claim.owner.clone());
+        }
         let (action, reason) = match previous {
             Some(_) => (Action::Update, Reason::KeyChanged),
             None => (Action::Create, Reason::Missing),

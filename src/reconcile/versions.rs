@@ -1,8 +1,14 @@
 //! Fields and values that are newer than the server.
 
+use serde_json::Value;
+
 use crate::model::{Kind, LambdaType, Since, row};
 
 use super::{Desired, PlanContext, Problem};
+
+/// Before it there was `sendSetPasswordEmail` (wire notes §4, which date the change; that an older server passes the new
+/// name over, as any unknown field, and sends nothing is inferred).
+const SEND_SET_PASSWORD_IDENTITY_TYPE: Since = Since(1, 59);
 
 /// What is declared and the server does not know yet, each with the version that brought it. A removal is no
 /// problem: what the server does not know is not there.
@@ -24,6 +30,10 @@ pub(super) fn too_new(desired: &Desired, context: &PlanContext) -> Vec<Problem> 
         {
             judge(name.clone(), since);
         }
+    }
+    let sends = desired.options.get("sendSetPasswordIdentityType").and_then(Value::as_str);
+    if sends.is_some_and(|sends| sends != "doNotSend") {
+        judge("sendSetPasswordIdentityType".to_owned(), SEND_SET_PASSWORD_IDENTITY_TYPE);
     }
     if let (Kind::Lambda, Some(name)) = (kind, desired.fields.get("type"))
         && let Ok(of) = serde_json::from_value::<LambdaType>(name.clone())

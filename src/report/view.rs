@@ -127,6 +127,15 @@ impl<'p> View<'p> {
         }
     }
 
+    /// A run that had nothing to do, which made no call.
+    #[must_use]
+    pub fn with_nothing_done(mut self) -> Self {
+        if let Some(plan) = &mut self.plan {
+            plan.calls = Some(CallCounts::default());
+        }
+        self
+    }
+
     /// A plan and what became of it.
     pub fn of_run(plan: &'p Plan, outcome: &Outcome, audience: Audience) -> Self {
         let mut view = View::of_plan(plan, audience);

@@ -208,3 +208,19 @@ async fn what_does_not_exist_is_none() {
     assert!(client.search_groups("x", "name ASC").await.unwrap().is_empty());
     assert!(client.lambdas().await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_link_is_read_alone_and_in_an_array() {
+    let link = json!({"identityProviderId": id(3), "identityProviderUserId": "42", "userId": id(1)});
+    for body in [json!({"identityProviderLink": link}), json!({"identityProviderLinks": [link]})] {
+        let server = Server::start(move |_, _| reply(200, body.clone())).await;
+        let found = server.client().link(id(3), "42").await.unwrap();
+        assert_eq!(found.map(Value::Object), Some(link.clone()));
+        let found = server.client().links_of_user(id(1)).await.unwrap().unwrap();
+        assert_eq!(Value::from_iter(found.into_iter().map(Value::Object)), json!([link]));
+    }
+    let server = Server::start(|_, _| reply(200, json!({"identityProviderLinks": []}))).await;
+    assert_eq!(server.client().link(id(3), "42").await.unwrap(), None);
+    let server = Server::start(|_, _| reply(200, json!({"identityProviderLinks": {}}))).await;
+    server.client().link(id(3), "42").await.unwrap_err();
+}

@@ -143,18 +143,26 @@ async fn of_two_that_create_a_group_only_its_writer_has_won() {
 async fn a_link_that_exists_is_judged_by_its_holder() {
     let body = json!({"identityProviderLink": {
         "identityProviderId": id(3), "identityProviderUserId": "42", "userId": id(1), "displayName": "new"}});
-    for (first, holder, works) in [
-        (duplicate as fn(&str) -> Reply, id(1), true),
-        (|_: &str| empty(409), id(1), true),
-        (duplicate, id(2), false),
+    for (first, holder, works, in_array) in [
+        (duplicate as fn(&str) -> Reply, id(1), true, false),
+        (|_: &str| empty(409), id(1), true, false),
+        (duplicate, id(2), false, false),
+        (duplicate, id(1), true, true),
+        (duplicate, id(2), false, true),
     ] {
         let server = Server::start(move |_, seen| match seen.method.as_str() {
             "POST" => first("identityProviderLink"),
-            _ => reply(
-                200,
-                json!({"identityProviderLink": {
-                "identityProviderId": id(3), "identityProviderUserId": "42", "userId": holder}}),
-            ),
+            _ => {
+                let link =
+                    json!({"identityProviderId": id(3), "identityProviderUserId": "42", "userId": holder});
+                reply(
+                    200,
+                    match in_array {
+                        true => json!({ "identityProviderLinks": [link] }),
+                        false => json!({ "identityProviderLink": link }),
+                    },
+                )
+            }
         })
         .await;
         let result = server.client().execute(&links::create(body.clone())).await;

@@ -63,21 +63,46 @@ async fn a_short_page_is_read_again_and_never_absence() {
     .await;
     assert_eq!(read(&server, &ids(3)).await.unwrap().len(), 3);
 
+    // What is missing is asked for again, and never shows.
     let server = Server::start(move |_, seen| short(seen)).await;
     let error = read(&server, &ids(3)).await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::ShortPage { total: Some(3), rows: 2 });
+    assert_eq!(*error.kind(), ErrorKind::ShortPage { total: Some(3), rows: 0 });
+}
+
+#[tokio::test]
+async fn a_server_that_pages_an_answer_to_ids_is_asked_for_the_rest() {
+    // At most two rows, and the last id does not exist.
+    let some = |seen: &Seen| {
+        let there: Vec<Value> = asked(seen).iter().filter(|asked| **asked != json!(id(5))).cloned().collect();
+        reply(200, json!({"total": there.len(), "users": rows(&there[..there.len().min(2)])}))
+    };
+    let server = Server::start(move |_, seen| some(seen)).await;
+    assert_eq!(read(&server, &ids(5)).await.unwrap(), ids(4).into_iter().collect());
+    assert_eq!(server.seen().len(), 2);
+
+    // A later answer that knows of fewer rows than the first counted proves nothing.
+    for then in [|| page(&[]), || empty(404)] {
+        let server = Server::start(move |number, seen| match number {
+            0 => reply(200, json!({"total": 3, "users": rows(&asked(seen)[1..])})),
+            _ if seen.method == "GET" => version(),
+            _ => then(),
+        })
+        .await;
+        let error = read(&server, &ids(3)).await.unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::ShortPage { total: Some(1), rows: 0 });
+    }
 }
 
 #[tokio::test]
 async fn a_repeated_row_does_not_fill_a_page() {
     let server = Server::start(|_, seen| {
         let mut rows = rows(&asked(seen)[1..]);
-        rows.push(rows[0].clone());
+        rows.extend(rows.first().cloned());
         page(&rows)
     })
     .await;
     let error = read(&server, &ids(3)).await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::ShortPage { total: Some(3), rows: 2 });
+    assert!(matches!(error.kind(), ErrorKind::ShortPage { .. }), "{error}");
 
     let server = Server::start(|_, seen| {
         let mut rows = rows(asked(seen));

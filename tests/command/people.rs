@@ -71,6 +71,23 @@ fn that_somebody_is_created_inactive_is_shown() {
 }
 
 #[test]
+fn a_run_without_changes_says_that_it_made_no_call() {
+    let scene = Scene::new();
+    let (one, other) =
+        (json!({"email": "ben@example.com"}), json!({"email": "ben@example.com", "firstName": "Ben"}));
+    scene.apply(&one, &[]);
+    let calls = |report: &Value| report["summary"]["apiCalls"].clone();
+    let none = json!({"predicted": 0, "actual": 0});
+    assert_eq!(calls(&scene.apply(&one, &[])), none);
+    // What is declared now was there before: only the record learns of it, and one report tells that.
+    scene.apply(&other, &[]);
+    let equal = json!({"email": "ben@example.com", "firstName": "Ben", "policy": {"protect": true}});
+    let applied = scene.apply(&equal, &[]);
+    assert_eq!((calls(&applied), &applied["summary"]["unchanged"]), (none, &json!(1)));
+    assert_eq!(scene.plan(&equal)["summary"]["apiCalls"]["actual"], Value::Null);
+}
+
+#[test]
 fn an_address_that_waits_for_its_verification_is_pending_and_sent_once() {
     let scene = Scene::new();
     scene.apply(&json!({ "email": "ben@example.com" }), &[]);

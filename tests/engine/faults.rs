@@ -144,6 +144,25 @@ async fn a_lost_write_is_found_told_and_repeated_once() {
 }
 
 #[tokio::test]
+async fn of_a_new_object_only_what_was_lost_is_written_again() {
+    let world = world().await;
+    let (one, two) = (world.application("One", &["a"]).await, world.application("Two", &["b"]).await);
+    let registration = |id: &str, role: &str| json!({"application": {"id": id}, "roles": [role]});
+    let registrations = [registration(&one, "a"), registration(&two, "b")];
+    let objects = [user("gavin", json!({"username": "gavin", "registrations": registrations}))];
+    let made = world.plan(&objects).await;
+    // The second registration, which has a call of its own.
+    let route = "/api/user/registration/{userId}";
+    world.faults(json!([{"fault": "lostWrite", "method": "POST", "route": route, "nth": 2}])).await;
+    let outcome = world.apply(&made).await;
+    world.faults(json!([])).await;
+    assert_done(&outcome);
+    assert!(outcome.changes[0].notes[0].contains("lost to a concurrent write"), "{outcome:?}");
+    assert_eq!(outcome.calls.actual, outcome.calls.predicted + 1);
+    world.assert_unchanged(&objects).await;
+}
+
+#[tokio::test]
 async fn a_key_that_lacks_a_permission_stops_the_kind_by_name() {
     let world = world().await;
     let made = world.plan(&estate()).await;

@@ -4,6 +4,7 @@ use fusionkeep::engine::plan::{PlanOptions, plan};
 use fusionkeep::engine::select::Selection;
 use fusionkeep::model::Kind;
 use fusionkeep::reconcile::Plan;
+use fusionkeep::sandbox::Config;
 use serde_json::json;
 
 use super::harness::{World, object, user};
@@ -167,6 +168,10 @@ async fn pending_links_are_read_and_completed() {
     };
     let plan = world.plan(&objects("nothing-like-it")).await;
     assert_eq!(codes(&plan), ["pending-link-expired"]);
+    let old = World::with(Config { server_version: "1.45.0".parse().unwrap(), ..Config::default() }).await;
+    old.identity_provider("Google Work").await;
+    let plan = old.plan(&objects(id)).await;
+    assert_eq!(codes(&plan), ["newer-than-server"], "it cannot be read there, which is no expiry");
     world.converge(&objects(id)).await;
     // It has been used up, and the link satisfies the declaration.
     world.assert_unchanged(&objects(id)).await;

@@ -4,7 +4,7 @@ use fusionkeep::model::{Adoption, Deletion, Ensure, Fields, Kind, NonNull, Secre
 use fusionkeep::reconcile::{
     Action, Call, Change, Claim, ContentType, Desired, DesiredSecret, Entry, Key, KeyReference, Live, Method,
     Observed, PlanContext, Planned, Purpose, Reason, RecordUpdate, SecretComparison, SecretUse, SentSecret,
-    Shown, Verdict, digest, plan_object, prune_object, stale,
+    Shown, Verdict, digest, plan_object, prune_object, repair, stale,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -554,4 +554,62 @@ fn half_a_change_claims_half() {
     assert_eq!(half.written.iter().map(String::as_str).collect::<Vec<_>>(), ["email", "firstName"]);
     let Some(RecordUpdate::Put { entry: whole, .. }) = change.record_after(Some(&entry), 2) else { panic!() };
     assert!(whole.written.contains(&format!("registrations[{}].roles", APPLICATIONS[0])));
+}
+
+#[test]
+fn what_a_concurrent_write_undid_of_a_new_object_is_patched_and_not_created_twice() {
+    let mut desired = declared(Kind::User, "a", json!({"email": "a@x.de", "data": {"k": {"x": 1}}}));
+    let (one, two) = (APPLICATIONS[0].to_string(), APPLICATIONS[1].to_string());
+    let roles = |role: &str| fields(json!({ "roles": [role] }));
+    desired.parts = Some([(one.clone(), roles("user")), (two.clone(), roles("user"))].into());
+    let planned = planned(&desired, None, None);
+    let change = change(&planned);
+    let of = |data: Value, parts: &[(&str, &str)]| {
+        let mut live = live(Kind::User, "a", json!({"email": "a@x.de", "data": data}));
+        live.parts = parts.iter().map(|(id, role)| ((*id).to_owned(), roles(role))).collect();
+        live
+    };
+    let as_written = of(json!({"k": {"x": 1, "theirs": 2}}), &[(&one, "user"), (&two, "user")]);
+    assert_eq!(repair(change, &as_written), vec![]);
+    let calls = repair(change, &of(json!({"theirs": 1}), &[(&one, "admin")]));
+    let sent: Vec<_> =
+        calls.iter().map(|call| (call.method, call.purpose, call.body.clone().unwrap())).collect();
+    assert_eq!(
+        sent,
+        [
+            (Method::Patch, Purpose::Update, json!({"user": {"data": {"k": {"x": 1}}}})),
+            (Method::Patch, Purpose::UpdatePart, json!({"registration": {"roles": ["user"]}})),
+            (
+                Method::Post,
+                Purpose::CreatePart,
+                json!({"registration": {"applicationId": two, "roles": ["user"]}})
+            ),
+        ]
+    );
+}
+
+#[test]
+fn what_another_owner_holds_is_not_made_in_its_absence() {
+    let desired = declared(Kind::User, "a", json!({"email": "a@x.de"}));
+    let claim = Claim { owner: "two".parse().unwrap(), address: None, key: Key::Id(id_of(&desired.address)) };
+    let observed = Observed { claim: Some(&claim), ..observed(&desired, None, None) };
+    let planned = plan_object(&desired, &observed, &context());
+    assert_eq!(error(&planned).0, "claimed-by-another-owner");
+    let taking = PlanContext { take_from: Some("two".parse().unwrap()), ..context() };
+    let planned = plan_object(&desired, &observed, &taking);
+    let RecordUpdate::Put { entry, .. } = &change(&planned).record else { panic!("{planned:#?}") };
+    assert_eq!(entry.taken_from.as_ref().map(|owner| owner.as_str()), Some("two"));
+}
+
+#[test]
+fn a_mail_that_an_older_server_would_not_send_is_an_error() {
+    let sends = |how: &str, version: (u16, u16)| {
+        let mut desired = declared(Kind::User, "a", json!({"email": "a@x.de"}));
+        desired.options = fields(json!({ "sendSetPasswordIdentityType": how }));
+        let context = PlanContext { server_version: version, ..context() };
+        plan_object(&desired, &observed(&desired, None, None), &context)
+    };
+    assert_eq!(error(&sends("email", (1, 58))).0, "newer-than-server");
+    assert_eq!(sends("email", (1, 59)).errors, vec![]);
+    assert_eq!(sends("doNotSend", (1, 58)).errors, vec![], "which is what it does");
 }

@@ -1,7 +1,7 @@
 //! The end of a run: what was written is read again in bulk. FusionAuth has no compare-and-swap: two writes at once
 //! can both answer 200 and one of them is lost (wire notes §1). A lost write is told and repeated once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use serde_json::Value;
 
@@ -9,10 +9,10 @@ use crate::fusionauth::Error;
 use crate::model::{Deletion, Kind};
 use crate::reconcile::{
     Action, Call, Change, ChangeOutcome, Key, Live, Problem, Purpose, RecordUpdate, Shown, Status, digest,
-    unmet,
+    repair, unmet,
 };
 
-use super::super::reread::reread;
+use super::super::reread::{reread, reread_one};
 use super::change::CallError;
 use super::{Run, locked};
 
@@ -78,11 +78,12 @@ impl Run<'_> {
         changes.filter(|change| change.action == Action::Update).for_each(|change| self.keep_claims(change));
     }
 
-    /// Whether the tenant has changed e-mails verified first. Where the key may not see that, it may be so.
+    /// Whether the tenant has changed e-mails verified first. Where the key may not see that, or the tenant does not
+    /// say, it may be so.
     async fn emails_wait(&self) -> bool {
         let setting = "/emailConfiguration/verifyEmailWhenChanged";
         match self.client.tenant(self.apply.session.tenant_id()).await {
-            Ok(Some(tenant)) => Value::Object(tenant).pointer(setting).is_some_and(|set| set == true),
+            Ok(Some(tenant)) => Value::Object(tenant).pointer(setting).is_none_or(|set| set == true),
             Ok(None) | Err(_) => true,
         }
     }
@@ -166,7 +167,7 @@ impl Run<'_> {
                 continue;
             }
             outcome.notes.push(format!("lost to a concurrent write and repeated: {}", paths.join(", ")));
-            match self.resend(change, &paths).await {
+            match self.resend(change).await {
                 Ok(()) => repeated.push((index, change)),
                 Err(CallError::Api(error)) => {
                     self.keep_claims(change);
@@ -191,7 +192,13 @@ impl Run<'_> {
             }
         };
         for ((index, change), seen) in repeated.into_iter().zip(seen) {
-            if let (Seen::Lost(paths), Some(outcome)) = (seen, outcomes.get_mut(index)) {
+            let paths = match seen {
+                Seen::AsWritten => continue,
+                // An address that could wait was not repeated.
+                Seen::EmailPending => vec!["email".to_owned()],
+                Seen::Lost(paths) => paths,
+            };
+            if let Some(outcome) = outcomes.get_mut(index) {
                 self.keep_claims(change);
                 outcome.status = Status::Failed;
                 outcome.problem = Some(lost_problem(change, &paths));
@@ -199,9 +206,16 @@ impl Run<'_> {
         }
     }
 
-    async fn resend(&self, change: &Change, paths: &[String]) -> Result<(), CallError> {
-        for call in change.calls.iter().filter(|call| touches(call, paths)) {
-            self.call(change, call).await?;
+    /// What is gone is made again, a deletion is sent again; of what stands there only what was lost is written.
+    async fn resend(&self, change: &Change) -> Result<(), CallError> {
+        let gone = change.action == Action::Delete;
+        let live = match gone {
+            true => None,
+            false => reread_one(&self.client, change.kind(), &change.key).await.map_err(CallError::Api)?,
+        };
+        let calls = live.map_or_else(|| remaking(change, gone), |live| repair(change, &live));
+        for call in calls {
+            self.call(change, &call).await?;
         }
         Ok(())
     }
@@ -249,19 +263,9 @@ fn seen(change: &Change, live: Option<&Live>) -> Seen {
     }
 }
 
-/// Whether a call wrote one of these paths.
-fn touches(call: &Call, paths: &[String]) -> bool {
-    let parts: BTreeSet<&str> = paths.iter().filter_map(|path| part_of(path)).collect();
-    let own = paths.iter().any(|path| part_of(path).is_none() && path != "active");
-    match (&call.part, call.purpose) {
-        (Some(_), Purpose::Create | Purpose::Import) => true,
-        (Some(part), _) => parts.contains(part.as_str()) || paths.iter().any(|path| path == "the object"),
-        (None, Purpose::Reactivate | Purpose::Deactivate) => paths.iter().any(|path| path == "active"),
-        (None, _) => own,
-    }
-}
-
-/// `registrations[ID].roles`: the id.
-fn part_of(path: &str) -> Option<&str> {
-    path.split_once('[')?.1.split_once(']').map(|(part, _)| part)
+/// The calls that make an object that is gone, or delete one that is there again. What a new key took the place of is
+/// unlinked already.
+fn remaking(change: &Change, gone: bool) -> Vec<Call> {
+    let unlinks = |call: &&Call| call.purpose == Purpose::Unlink;
+    change.calls.iter().filter(|call| gone || !unlinks(call)).cloned().collect()
 }

@@ -72,6 +72,12 @@ impl Probe {
         Probe { body: Some(body), ..self }
     }
 
+    /// With a body of which no server can make anything, however little it asks of an object: each request is an object
+    /// (wire notes §1), and this is none.
+    fn unusable(self) -> Self {
+        self.body(json!([]))
+    }
+
     fn query(self, query: &'static [&'static str]) -> Self {
         Probe { query, ..self }
     }
@@ -112,7 +118,7 @@ pub(super) fn probes() -> Vec<Probe> {
     probes.extend(users());
     probes.extend(entities());
     probes.extend(entity_types());
-    probes.extend(collection("/api/lambda", "/api/lambda/{lambdaId}", "lambda", Area::Lambdas));
+    probes.extend(collection("/api/lambda", "/api/lambda/{lambdaId}", Area::Lambdas));
     probes.push(Probe::new("/api/lambda", Method::GET, "/api/lambda", Area::Lambdas));
     probes.extend(links());
     probes
@@ -127,22 +133,20 @@ fn target() -> Vec<Probe> {
 fn record() -> Vec<Probe> {
     let group = "/api/group/{groupId}";
     let by_name = json!({ "search": { "name": "fusionkeep/doctor", "numberOfResults": 1 } });
-    let empty = json!({ "group": {} });
     vec![
         Probe::new("/api/group", Method::GET, group, Area::Record),
-        Probe::new("/api/group", Method::POST, group, Area::Record).body(empty.clone()),
-        Probe::new("/api/group", Method::PUT, group, Area::Record).body(empty),
+        Probe::new("/api/group", Method::POST, group, Area::Record).unusable(),
+        Probe::new("/api/group", Method::PUT, group, Area::Record).unusable(),
         Probe::new("/api/group", Method::DELETE, group, Area::Record),
         Probe::new("/api/group/search", Method::POST, "/api/group/search", Area::Record).body(by_name),
     ]
 }
 
-/// POST, PATCH and DELETE of a collection: nothing can be made of an empty object.
-fn collection(endpoint: &'static str, route: &'static str, wrapper: &'static str, area: Area) -> Vec<Probe> {
-    let empty = json!({ wrapper: {} });
+/// POST, PATCH and DELETE of a collection.
+fn collection(endpoint: &'static str, route: &'static str, area: Area) -> Vec<Probe> {
     vec![
-        Probe::new(endpoint, Method::POST, route, area).body(empty.clone()),
-        Probe::new(endpoint, Method::PATCH, route, area).body(empty),
+        Probe::new(endpoint, Method::POST, route, area).unusable(),
+        Probe::new(endpoint, Method::PATCH, route, area).unusable(),
         Probe::new(endpoint, Method::DELETE, route, area),
     ]
 }
@@ -154,14 +158,14 @@ fn users() -> Vec<Probe> {
     let of_nobody = json!({ "userId": Uuid::new_v4() });
     let mut probes = vec![
         Probe::new("/api/user", Method::GET, user, Area::Users),
-        Probe::new("/api/user", Method::POST, "/api/user", Area::Users).body(json!({ "user": {} })),
+        Probe::new("/api/user", Method::POST, "/api/user", Area::Users).unusable(),
         Probe::new("/api/user", Method::PUT, user, Area::Users).query(&["reactivate"]),
-        Probe::new("/api/user", Method::PATCH, user, Area::Users).body(json!({ "user": {} })),
+        Probe::new("/api/user", Method::PATCH, user, Area::Users).unusable(),
         Probe::new("/api/user", Method::DELETE, user, Area::Users),
         Probe::new(search, Method::POST, search, Area::Users).body(by_id),
         // Has the index write what it holds already.
         Probe::new(search, Method::PUT, search, Area::Users),
-        Probe::new("/api/user/import", Method::POST, "/api/user/import", Area::Users).body(json!({})),
+        Probe::new("/api/user/import", Method::POST, "/api/user/import", Area::Users).unusable(),
     ];
     for route in ["/api/user/verify-email", "/api/user/verify-registration"] {
         probes.push(Probe::new(route, Method::POST, route, Area::Users).body(of_nobody.clone()).open());
@@ -169,7 +173,6 @@ fn users() -> Vec<Probe> {
     probes.extend(collection(
         "/api/user/registration",
         "/api/user/registration/{userId}/{applicationId}",
-        "registration",
         Area::Users,
     ));
     probes
@@ -180,13 +183,13 @@ fn entities() -> Vec<Probe> {
     let grant = "/api/entity/{entityId}/grant";
     let by_id = json!({ "search": { "ids": [Uuid::new_v4()] } });
     let of_nobody = json!({ "search": { "userId": Uuid::new_v4() } });
-    let mut probes = collection("/api/entity", "/api/entity/{entityId}", "entity", Area::Entities);
+    let mut probes = collection("/api/entity", "/api/entity/{entityId}", Area::Entities);
     probes.extend([
         Probe::new("/api/entity", Method::GET, "/api/entity/{entityId}", Area::Entities),
         Probe::new(search, Method::POST, search, Area::Entities).body(by_id),
         Probe::new(search, Method::PUT, search, Area::Entities),
         Probe::new("/api/entity/grant", Method::GET, grant, Area::Entities),
-        Probe::new("/api/entity/grant", Method::POST, grant, Area::Entities).body(json!({ "grant": {} })),
+        Probe::new("/api/entity/grant", Method::POST, grant, Area::Entities).unusable(),
         Probe::new("/api/entity/grant", Method::DELETE, grant, Area::Entities).query(&["userId"]),
         Probe::new(grants, Method::POST, grants, Area::Entities).body(of_nobody),
         // What a type's permissions are, and whose type an entity has.
@@ -198,8 +201,8 @@ fn entities() -> Vec<Probe> {
 fn entity_types() -> Vec<Probe> {
     let (types, permission) = ("/api/entity/type", "/api/entity/type/permission");
     let one = "/api/entity/type/{entityTypeId}/permission/{permissionId}";
-    let mut probes = collection(types, "/api/entity/type/{entityTypeId}", "entityType", Area::EntityTypes);
-    probes.extend(collection(permission, one, "permission", Area::EntityTypes));
+    let mut probes = collection(types, "/api/entity/type/{entityTypeId}", Area::EntityTypes);
+    probes.extend(collection(permission, one, Area::EntityTypes));
     probes.push(Probe::new(types, Method::GET, types, Area::EntityTypes));
     probes
 }
@@ -211,7 +214,7 @@ fn links() -> Vec<Probe> {
     let key = &["identityProviderId", "identityProviderUserId", "userId"];
     vec![
         Probe::new(link, Method::GET, link, Area::Links).query(pair),
-        Probe::new(link, Method::POST, link, Area::Links).body(json!({ "identityProviderLink": {} })),
+        Probe::new(link, Method::POST, link, Area::Links).unusable(),
         Probe::new(link, Method::DELETE, link, Area::Links).query(key),
         Probe::new(pending, Method::GET, "/api/identity-provider/link/pending/{pendingLinkId}", Area::Links),
     ]

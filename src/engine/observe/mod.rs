@@ -255,7 +255,8 @@ impl<S: Sink> Observer<'_, S> {
             let hit = self.listed_by_name(index, all, &taken);
             match hit.cloned().map(|object| rows::live(subjects.kind, object)) {
                 Some(Ok(live)) => self.hand(index, live.key.clone(), Some(live), true),
-                _ => self.hand_nothing(index),
+                Some(Err(error)) => self.hand_problem(index, "incomplete-answer", error.to_string(), None),
+                None => self.hand_nothing(index),
             }
         }
     }

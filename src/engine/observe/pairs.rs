@@ -97,8 +97,12 @@ impl<S: Sink> Observer<'_, S> {
         let mut answers = stream::iter(entities).map(read).buffer_unordered(AT_ONCE);
         let mut found = HashMap::new();
         while let Some((entity, grants)) = answers.try_next().await? {
-            let live = grants.into_iter().filter_map(|grant| rows::grant(entity, grant).ok());
-            found.extend(live.filter(|live| keys.contains(&live.key)).map(|live| (live.key.clone(), live)));
+            for grant in grants {
+                let live = rows::grant(entity, grant)?;
+                if keys.contains(&live.key) {
+                    found.insert(live.key.clone(), live);
+                }
+            }
         }
         Ok(found)
     }
@@ -152,8 +156,10 @@ impl<S: Sink> Observer<'_, S> {
         let mut answers = stream::iter(users).map(read).buffer_unordered(AT_ONCE);
         let mut found = HashMap::new();
         while let Some(links) = answers.try_next().await? {
-            let live = links.into_iter().filter_map(|link| rows::link(link).ok());
-            found.extend(live.map(|live| (live.key.clone(), live)));
+            for link in links {
+                let live = rows::link(link)?;
+                found.insert(live.key.clone(), live);
+            }
         }
         Ok(found)
     }
@@ -203,7 +209,7 @@ impl<S: Sink> Observer<'_, S> {
             return Ok(None);
         }
         let found = self.client.link(*identity_provider, identity_provider_user_id).await?;
-        let live = found.and_then(|link| rows::link(link).ok());
+        let live = found.map(rows::link).transpose()?;
         Ok(live.filter(|live| live.key == *key || !self.held.contains(&live.key)))
     }
 

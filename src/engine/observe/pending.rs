@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
-use crate::fusionauth::{Error, Object};
+use crate::fusionauth::{Error, Object, ServerVersion};
 use crate::reconcile::{Desired, Key, Problem};
 
 use super::super::problem::At;
@@ -26,6 +26,10 @@ impl<S: Sink> Observer<'_, S> {
         if !is_pending {
             return Ok(Ok(own.key(declared.unwrap_or_default())));
         }
+        if !self.version.at_least(1, 46) {
+            let at = At { address: &desired.address, place: &desired.place };
+            return Ok(Err(Box::new(too_new(at, self.version))));
+        }
         let Some(id) = self.pending.get(&index).filter(|id| !id.expose_secret().is_empty()) else {
             return Ok(Ok(own.key(declared.unwrap_or_default())));
         };
@@ -33,6 +37,14 @@ impl<S: Sink> Observer<'_, S> {
         let pending = self.client.pending_link(id, user).await?;
         Ok(judge(At { address: &desired.address, place: &desired.place }, own, pending.as_ref()))
     }
+}
+
+/// Pending links can be read since 1.46 (wire notes §7), and are not completed unread.
+fn too_new(at: At<'_>, version: &ServerVersion) -> Problem {
+    let (major, minor) = version.major_minor();
+    let message = format!("pendingLink came with FusionAuth 1.46, and the server is {major}.{minor}");
+    let hint = "declare identityProviderUserId instead, or upgrade FusionAuth to 1.46";
+    at.problem("newer-than-server", message, Some(hint.to_owned()))
 }
 
 /// Whether the pending link leads to the declared link.

@@ -76,7 +76,7 @@ impl<'e> Types<'e, '_> {
             if !key.warned && self.problems.len() < MOST_PROBLEMS {
                 key.warned = true;
                 let (first, before) = (key.object, key.kind);
-                self.warn(object, &format!("{pointer}/{name}"), name, kind, first, before);
+                self.warn(object, &format!("{pointer}/{name}"), kind, first, before);
             }
             return;
         }
@@ -85,10 +85,18 @@ impl<'e> Types<'e, '_> {
         }
     }
 
-    fn warn(&mut self, object: usize, pointer: &str, name: &str, kind: &str, first: usize, before: &str) {
+    fn warn(&mut self, object: usize, pointer: &str, kind: &str, first: usize, before: &str) {
         let Some((other, _)) = self.everything.objects.get(first) else { return };
-        let message =
-            format!("the data key \"{}\" is {kind} here, but {before} in {}", shorten(name), other.address);
+        let name = pointer.strip_prefix("/spec/data/").unwrap_or(pointer).replace('/', ".");
+        let message = match first == object {
+            // An array whose elements are of several types.
+            true => format!("the data key \"{}\" holds {kind} here, and {before} before", shorten(&name)),
+            false => format!(
+                "the data key \"{}\" is {kind} here, but {before} in {}",
+                shorten(&name),
+                other.address
+            ),
+        };
         self.problems.push(
             Problem::warning(object, "data-type", pointer, message)
                 .hint("FusionAuth's search index takes one type a key and loses records with another"),

@@ -2,6 +2,7 @@
 //! those of the wire notes (§3 to §7, §13); the tenant's header is the client's business.
 
 mod link;
+mod repair;
 mod routes;
 mod upsert;
 mod user;
@@ -14,6 +15,7 @@ use crate::model::{Deletion, Fields, Kind, row};
 use super::difference::{Difference, tree};
 use super::{Call, ContentType, Desired, DesiredSecret, Key, Live, Method, Purpose, Recipient, SecretSlot};
 use link::Account;
+pub use repair::repair;
 use routes::Route;
 pub(super) use wrapped::permission_id;
 

@@ -156,15 +156,18 @@ fn update_registration(
 }
 
 /// The administrative verification, since 1.37 (wire notes §4).
-fn verify(id: Uuid) -> Call {
+pub(super) fn verify(id: Uuid) -> Call {
     Route::verify_email().call(Purpose::Verify, Method::Post).json(json!({ "userId": id }))
 }
 
 fn verify_registrations(making: Making<'_>, id: Uuid) -> impl Iterator<Item = Call> {
-    making.difference.parts.iter().filter(|(_, part)| part.verify).map(move |(application, _)| {
-        Route::verify_registration()
-            .call(Purpose::Verify, Method::Post)
-            .of_part(application)
-            .json(json!({ "userId": id, "applicationId": application }))
-    })
+    let parts = making.difference.parts.iter().filter(|(_, part)| part.verify);
+    parts.map(move |(application, _)| verify_registration(id, application))
+}
+
+pub(super) fn verify_registration(id: Uuid, application: &str) -> Call {
+    Route::verify_registration()
+        .call(Purpose::Verify, Method::Post)
+        .of_part(application)
+        .json(json!({ "userId": id, "applicationId": application }))
 }
