@@ -106,7 +106,7 @@ type Converted = Result<Option<Value>, String>;
 
 fn text(value: &Value) -> Converted {
     match value {
-        Value::String(_) => Ok(Some(value.clone())),
+        Value::String(text) => Ok(Some(Value::String(super::numbers::plain(text).into_owned()))),
         Value::Number(number) => Ok(Some(Value::String(number.to_string()))),
         Value::Bool(flag) => Ok(Some(Value::String(flag.to_string()))),
         _ => Err("a string is expected".to_owned()),

@@ -8,10 +8,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::config::Error;
+use super::numbers;
 use super::reply::Reply;
 use super::server::Request;
 
@@ -86,11 +88,12 @@ impl Journal {
             if let Value::Object(object) = &mut full {
                 object.insert("contentType".to_owned(), exchange.request.content_type.clone().into());
                 object.insert("requestBody".to_owned(), masked_body(&exchange.request.body));
-                object.insert("responseBody".to_owned(), masked_body(&exchange.reply.body));
+                object.insert("responseBody".to_owned(), masked_body(&exchange.reply.body.clone().into()));
             }
             let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-            let written = serde_json::to_writer(&mut *log, &full)
+            let written = serde_json::to_vec(&full)
                 .map_err(std::io::Error::from)
+                .and_then(|line| log.write_all(&numbers::revealed(line)))
                 .and_then(|()| log.write_all(b"\n"))
                 .and_then(|()| log.flush());
             if let Err(error) = written {
@@ -196,11 +199,11 @@ const SECRET: [&str; 12] = [
     "oneTimePassword",
 ];
 
-fn masked_body(body: &[u8]) -> Value {
+fn masked_body(body: &Bytes) -> Value {
     if body.is_empty() {
         return Value::Null;
     }
-    match serde_json::from_slice::<Value>(body) {
+    match serde_json::from_slice::<Value>(&numbers::sheltered(body)) {
         Ok(mut value) => {
             mask(&mut value);
             value

@@ -47,6 +47,7 @@ mod jwt;
 mod kickstart;
 mod lambdas;
 mod links;
+mod numbers;
 mod password;
 mod patch;
 mod reply;

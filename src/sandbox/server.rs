@@ -12,6 +12,7 @@ use super::clock::Clock;
 use super::config::SearchEngine;
 use super::faults::{Faults, Verdict};
 use super::journal::{Exchange, Journal};
+use super::numbers;
 use super::reply::{Reply, general_error};
 use super::router::{Access, Match, Route, Router};
 use super::store::{CommitMode, Database, State, Transaction};
@@ -130,7 +131,8 @@ impl Server {
                 }
             }
         };
-        let reply = verdict.after(reply);
+        let mut reply = verdict.after(reply);
+        reply.body = numbers::revealed(reply.body);
         if sequence > 0 {
             self.journal.record(Exchange {
                 sequence,
@@ -177,7 +179,7 @@ impl Server {
             caller,
             tenant,
             content_type: request.content_type.clone(),
-            body: request.body.clone(),
+            body: numbers::sheltered(&request.body),
             lose_writes: verdict.lose_writes,
             params,
             query: query_pairs(&request.query),

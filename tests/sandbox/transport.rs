@@ -105,3 +105,30 @@ fn what_is_not_emulated_says_so() {
     api.post("/api/system/reindex", &json!({"index": "fusionauth_user"})).empty(202);
     api.get("/api/system/reindex").empty(404);
 }
+
+#[test]
+fn big_numbers_are_kept_to_the_letter() {
+    let api = Api::start();
+    let data = r#"{"big":12345678901234567890123,"decimal":0.12345678901234567890,"far":1e400,"list":[-98765432109876543210.5]}"#;
+    let body = format!(r#"{{"user": {{"email": "a@b.io", "data": {data}}}}}"#);
+    let send = |method: &'static str, path: &str, body: String| {
+        let answer = api.call(method, path).header("Content-Type", "application/json").bytes(body).send();
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.text
+    };
+    let made = send("POST", "/api/user", body);
+    assert!(made.contains(data), "{made}");
+    let found = api.get("/api/user?email=a@b.io").text;
+    assert!(found.contains(data), "{found}");
+    // Whatever else is patched; and in every other kind's data.
+    let id = found.split("\"id\":\"").nth(1).and_then(|rest| rest.get(..36)).unwrap();
+    assert!(
+        send("PATCH", &format!("/api/user/{id}"), r#"{"user": {"firstName": "A"}}"#.to_owned())
+            .contains(data)
+    );
+    let group = send("POST", "/api/group", format!(r#"{{"group": {{"name": "g", "data": {data}}}}}"#));
+    assert!(group.contains(data), "{group}");
+    // Where a text belongs it is as wrong as any other number.
+    let wrong = api.call("POST", "/api/user").header("Content-Type", "application/json");
+    wrong.bytes(r#"{"user": {"email": "c@d.io", "firstName": 12345678901234567890123}}"#).send().errors(400);
+}

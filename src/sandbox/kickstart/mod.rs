@@ -13,6 +13,7 @@ use super::bootstrap::{FUSIONAUTH_APPLICATION, stamp};
 use super::config::Error;
 use super::generic::{ADMIN_REGISTRATION_FORM, ADMIN_USER_FORM};
 use super::journal::Message;
+use super::numbers;
 use super::reply::Reply;
 use super::server::{Request, Server};
 use super::signing_keys;
@@ -51,8 +52,8 @@ impl Kickstart {
         let wrong = |reason: String| Error::Kickstart { path: path.to_owned(), reason };
         let text =
             std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        let whole: Value =
-            serde_json::from_str(&text).map_err(|error| wrong(format!("not JSON: {error}")))?;
+        let whole: Value = serde_json::from_slice(&numbers::sheltered(&text.into_bytes().into()))
+            .map_err(|error| wrong(format!("not JSON: {error}")))?;
         let Value::Object(mut whole) = whole else {
             return Err(wrong("a JSON object is expected".to_owned()));
         };
@@ -66,9 +67,9 @@ impl Kickstart {
                 let alone = Interpolator::new(folder);
                 for (name, value) in given {
                     let text = match value {
-                        Value::String(text) => {
-                            alone.text(&text).map_err(|error| wrong(format!("variables.{name}: {error}")))?
-                        }
+                        Value::String(text) => alone
+                            .text(&numbers::plain(&text))
+                            .map_err(|error| wrong(format!("variables.{name}: {error}")))?,
                         Value::Number(number) => number.to_string(),
                         Value::Bool(flag) => flag.to_string(),
                         _ => return Err(wrong(format!("variables.{name} is not a string"))),

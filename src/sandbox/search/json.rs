@@ -1,5 +1,6 @@
 //! JSON objects as searchable documents, for the kinds that are kept as JSON.
 
+use super::super::numbers;
 use super::field::{Datum, Document, Kind, Schema};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -69,7 +70,10 @@ pub fn any_leaf(value: &Value, found: &mut dyn FnMut(Datum<'_>) -> bool) -> bool
     match value {
         Value::Null => false,
         Value::Bool(value) => found(Datum::Boolean(*value)),
-        Value::String(text) => found(Datum::Text(Cow::Borrowed(text))),
+        Value::String(text) => found(match numbers::marked(text).and_then(|number| number.parse().ok()) {
+            Some(decimal) => Datum::Decimal(decimal),
+            None => Datum::Text(Cow::Borrowed(text)),
+        }),
         Value::Number(number) => found(match number.as_i64() {
             Some(integer) => Datum::Integer(integer),
             None => Datum::Decimal(number.as_f64().unwrap_or(f64::NAN)),

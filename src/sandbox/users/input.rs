@@ -5,6 +5,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::super::call::{invalid_json_in, parse_uuid};
+use super::super::numbers;
 use super::super::reply::Errors;
 use super::super::store::Object;
 use super::super::version::Version;
@@ -107,7 +108,7 @@ impl<'a, 'e> Reader<'a, 'e> {
 
     pub fn text(&mut self, key: &str) -> Option<&'a str> {
         match self.get(key)? {
-            Value::String(text) => Some(text),
+            Value::String(text) if numbers::marked(text).is_none() => Some(text),
             _ => {
                 self.wrong(key, "a string is expected");
                 None
