@@ -146,6 +146,22 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// As [`Call::json_object`]; the members that are named must be texts and flags if they are there, for one of
+    /// another type must not pass for one that was left away.
+    pub fn typed_object(&self, texts: &[&str], flags: &[&str]) -> Result<Object, Reply> {
+        let body = self.json_object()?;
+        let mut errors = Errors::new();
+        let mut check = |names: &[&str], fits: fn(&Value) -> bool, expected: &str| {
+            let given = |name: &&&str| body.get(**name).is_some_and(|value| !value.is_null() && !fits(value));
+            for name in names.iter().filter(given) {
+                invalid_json_in(&mut errors, name, expected);
+            }
+        };
+        check(texts, Value::is_string, "a string is expected");
+        check(flags, Value::is_boolean, "true or false is expected");
+        errors.check().map(|()| body)
+    }
+
     /// The object under the wrapper key of the request (`{"entity": {…}}`); 400 without it.
     pub fn wrapped(&self, name: &str) -> Result<Object, Reply> {
         match self.json_object()?.remove(name) {

@@ -41,7 +41,7 @@ fn key(tenant: Uuid, provider: Uuid, provider_user: &str) -> UniqueKey {
 /// Links a user, or completes a pending link: in the form with a wrapper (since 1.43) or the flat one, which is
 /// deprecated and still taken.
 fn create(call: &Call<'_>) -> Outcome {
-    let mut body = call.json_object()?;
+    let mut body = call.typed_object(&["pendingIdPLinkId"], &[])?;
     let place = if body.contains_key("identityProviderLink") { "identityProviderLink." } else { "" };
     let given = match body.remove("identityProviderLink") {
         Some(Value::Object(given)) if call.version().since(43) => given,

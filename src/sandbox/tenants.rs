@@ -190,7 +190,7 @@ fn check(state: &State, id: Uuid, tenant: &Object) -> Result<(), Reply> {
 /// Deletes the tenant and all that is in it; FusionAuth's own tenant stays. `async`, as parameter or in the body,
 /// answers 202.
 fn delete(call: &Call<'_>) -> Outcome {
-    let in_body = call.json_object()?.get("async").and_then(Value::as_bool) == Some(true);
+    let in_body = call.typed_object(&[], &["async"])?.get("async") == Some(&Value::Bool(true));
     let is_async = in_body || call.query_flag("async") == Some(true);
     let mut tx = call.write();
     let (id, _) = of_path(call, &tx)?;

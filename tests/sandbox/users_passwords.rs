@@ -317,3 +317,47 @@ fn identities_are_verified_through_their_own_api() {
         .field_error("loginIdType", "[invalid]loginIdType");
     Api::version("1.58.0").post("/api/identity/verify", &login).empty(404);
 }
+
+#[test]
+fn what_has_the_wrong_type_does_not_pass_for_left_away() {
+    let api = Api::start();
+    let made = api.post("/api/user", &json!({"user": {"email": "a@b.io", "password": "password1"}})).ok();
+    let path = format!("/api/user/{}", made["user"]["id"].as_str().unwrap());
+    let wrong = |method: &str, path: &str, body: serde_json::Value, field: &str| {
+        api.call(method, path).json(&body).send().field_error(field, "[invalidJSON]");
+    };
+    let change = json!({"loginId": "a@b.io", "password": "password2", "currentPassword": 5});
+    wrong("POST", "/api/user/change-password", change, "currentPassword");
+    wrong(
+        "PUT",
+        &path,
+        json!({"user": {"email": "a@b.io", "password": "password2"}, "currentPassword": []}),
+        "currentPassword",
+    );
+    wrong(
+        "PUT",
+        &path,
+        json!({"user": {"email": "a@b.io"}, "passwordFieldType": "Hashed"}),
+        "passwordFieldType",
+    );
+    let forgot = json!({"loginId": "a@b.io", "sendForgotPasswordMessage": "false"});
+    wrong("POST", "/api/user/forgot-password", forgot, "sendForgotPasswordMessage");
+    wrong("POST", "/api/user/verify-email", json!({"verificationId": 5}), "verificationId");
+    wrong("POST", "/api/login", json!({"loginId": "a@b.io", "password": 5}), "password");
+    wrong("DELETE", &path, json!({"hardDelete": "true"}), "hardDelete");
+    wrong(
+        "POST",
+        "/api/user",
+        json!({"user": {"email": "c@d.io"}, "sendSetPasswordEmail": "true"}),
+        "sendSetPasswordEmail",
+    );
+    wrong(
+        "POST",
+        "/api/identity-provider/link",
+        json!({"pendingIdPLinkId": 5, "userId": path.get(10..)}),
+        "pendingIdPLinkId",
+    );
+    // Nothing was done on the way.
+    assert_eq!(api.get(&path).ok()["user"]["active"], true);
+    api.post("/api/login", &json!({"loginId": "a@b.io", "password": "password1"})).ok();
+}

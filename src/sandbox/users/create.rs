@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::super::call::{Call, invalid_json_in};
 use super::super::password::{Hashed, PasswordError};
 use super::super::reply::{Errors, Outcome, Reply, field_error};
-use super::super::store::{Object, State, Table, Transaction, text_at};
+use super::super::store::{Object, State, Table, Transaction};
 use super::super::version::Version;
 use super::effects::Effects;
 use super::input::{Input, Membership, Reader};
@@ -237,12 +237,13 @@ struct Options {
 
 impl Options {
     fn read(call: &Call<'_>, body: &Object, errors: &mut Errors) -> Self {
-        let typed =
-            if call.version().since(59) { text_at(body, "sendSetPasswordIdentityType") } else { None };
+        let mut top = Reader::new(body, "", errors);
+        let by_flag = top.flag("sendSetPasswordEmail").unwrap_or(false);
+        let typed = if call.version().since(59) { top.text("sendSetPasswordIdentityType") } else { None };
         let set_password = match typed {
             Some("email") => SetPassword::Email,
             Some("phone") => SetPassword::Phone,
-            None if body.get("sendSetPasswordEmail") == Some(&Value::Bool(true)) => SetPassword::Email,
+            None if by_flag => SetPassword::Email,
             None | Some("doNotSend") => SetPassword::No,
             Some(_) => {
                 let expected = "one of doNotSend, email, phone is expected";

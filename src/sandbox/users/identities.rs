@@ -73,7 +73,7 @@ fn body(call: &Call<'_>) -> Result<Object, Reply> {
     if !call.version().since(59) {
         return Err(Reply::not_found());
     }
-    call.json_object()
+    call.typed_object(&["loginId", "loginIdType", "oneTimeCode", "verificationId"], &[])
 }
 
 fn required<'a>(body: &'a Object, name: &str) -> Result<&'a str, Reply> {

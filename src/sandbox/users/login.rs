@@ -19,7 +19,7 @@ use super::view::{Shown, user_value};
 
 /// `POST /api/login`. Takes no key here (wire notes §4, last line); the statuses are those of the vendor's login page.
 pub fn login(call: &Call<'_>) -> Outcome {
-    let body = call.json_object()?;
+    let body = call.typed_object(&["loginId", "password"], &["noJWT"])?;
     let mut errors = Errors::new();
     let (login_id, plain) = (text_at(&body, "loginId"), text_at(&body, "password"));
     if login_id.is_none_or(|text| text.trim().is_empty()) {

@@ -17,7 +17,8 @@ use super::verification::verified_email;
 
 /// `POST /api/user/forgot-password`
 pub fn forgot(call: &Call<'_>) -> Outcome {
-    let body = call.json_object()?;
+    let flags = ["sendForgotPasswordEmail", "sendForgotPasswordMessage"];
+    let body = call.typed_object(&["changePasswordId", "email", "loginId", "username"], &flags)?;
     let given =
         text_at(&body, "loginId").or_else(|| text_at(&body, "email")).or_else(|| text_at(&body, "username"));
     let Some(login_id) = given.filter(|text| !text.trim().is_empty()) else {
@@ -99,7 +100,7 @@ enum Proof {
 
 /// `POST /api/user/change-password[/{changePasswordId}]`: the id goes before the login id, the body's before the path's.
 pub fn change(call: &Call<'_>) -> Outcome {
-    let body = call.json_object()?;
+    let body = call.typed_object(&["changePasswordId", "currentPassword", "loginId", "password"], &[])?;
     let plain = text_at(&body, "password").unwrap_or_default();
     let mut errors = Errors::new();
     if plain.is_empty() {

@@ -21,7 +21,7 @@ pub fn delete(call: &Call<'_>) -> Outcome {
     let id = call.required_id("userId")?;
     let hard = match call.query_flag("hardDelete") {
         Some(flag) => flag,
-        None => call.json_object()?.get("hardDelete") == Some(&Value::Bool(true)),
+        None => call.typed_object(&[], &["hardDelete"])?.get("hardDelete") == Some(&Value::Bool(true)),
     };
     let mut tx = call.write();
     let user = visible(call, &tx, id)?;

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::call::{Call, invalid_json};
+use super::super::call::{Call, invalid_json, invalid_json_in};
 use super::super::password::{self, Hashed};
 use super::super::patch::{self, Dialect, PatchError};
 use super::super::reply::{Errors, Outcome, Reply, field_error, general_error};
@@ -146,6 +146,12 @@ impl Change<'_> {
         let disabled = top.flag("disableDomainBlock").unwrap_or(false);
         top.flag("skipVerification");
         top.id("applicationId");
+        let current = top.text("currentPassword");
+        if self.reads_field_type()
+            && top.text("passwordFieldType").is_some_and(|text| !matches!(text, "HASHED" | "PLAINTEXT"))
+        {
+            invalid_json_in(errors, "passwordFieldType", "one of HASHED, PLAINTEXT is expected");
+        }
         if input.names.email != before.email {
             check_blocked(&self.settings, input.names.email.as_deref(), disabled, "user", errors);
         }
@@ -154,7 +160,7 @@ impl Change<'_> {
         if input.legacy_identifier.is_some() && input.legacy_identifier != before.legacy_identifier {
             errors.field("invalid", "user.legacyIdentifier", "The legacyIdentifier cannot be changed.");
         }
-        if let Some(current) = text_at(self.body, "currentPassword")
+        if let Some(current) = current
             && !before.password.as_ref().is_some_and(|password| password.matches(current))
         {
             errors.field("invalid", "currentPassword", "The current password is not correct.");
@@ -167,10 +173,13 @@ impl Change<'_> {
         }
     }
 
-    /// `passwordFieldType: HASHED`, since 1.69 and on PUT only (wire notes §4).
+    /// `passwordFieldType` counts since 1.69 and on PUT only (wire notes §4).
+    fn reads_field_type(&self) -> bool {
+        self.call.version().since(69) && self.call.route.method == "PUT"
+    }
+
     fn is_hashed(&self) -> bool {
-        let typed = text_at(self.body, "passwordFieldType");
-        self.call.version().since(69) && self.call.route.method == "PUT" && typed == Some("HASHED")
+        self.reads_field_type() && text_at(self.body, "passwordFieldType") == Some("HASHED")
     }
 
     fn hash(&self, input: &Input) -> Result<Option<Hashed>, Reply> {

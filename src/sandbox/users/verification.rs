@@ -16,7 +16,7 @@ use super::tokens::{self, Token, Verifies};
 /// `POST /api/user/verify-email[/{verificationId}]`: the id in the body goes before the one in the path; `{userId}`
 /// with a key verifies administratively (since 1.37).
 pub fn verify_email(call: &Call<'_>) -> Outcome {
-    let body = call.json_object()?;
+    let body = call.typed_object(&["oneTimeCode", "verificationId"], &[])?;
     if let Some(token) = verification_id(call, &body) {
         return complete(call, &body, token, |which| which == Verifies::Email);
     }
@@ -35,7 +35,7 @@ pub fn verify_email(call: &Call<'_>) -> Outcome {
 
 /// `POST /api/user/verify-registration[/{verificationId}]`, or `{userId, applicationId}` with a key.
 pub fn verify_registration(call: &Call<'_>) -> Outcome {
-    let body = call.json_object()?;
+    let body = call.typed_object(&["oneTimeCode", "verificationId"], &[])?;
     if let Some(token) = verification_id(call, &body) {
         return complete(call, &body, token, |which| matches!(which, Verifies::Registration(_)));
     }
