@@ -6,22 +6,32 @@ use std::thread;
 /// Fewer values than this are not worth a thread.
 const SHARE: usize = 64;
 
-/// What `work` makes of each of `items`, in their order.
-pub fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+/// What `work` makes of each of `items`, in their order. Each is freed as soon as it is done, so that of many values only
+/// one form is held at a time.
+pub fn in_parallel<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
     let threads = cores().min(items.len() / SHARE);
     if threads < 2 {
-        return items.iter().map(work).collect();
+        return items.into_iter().map(work).collect();
     }
+    let share = items.len().div_ceil(threads);
+    let mut results = Vec::with_capacity(items.len());
+    let mut rest = items.into_iter();
     let work = &work;
-    let parts = thread::scope(|scope| {
-        let begin = |part| scope.spawn(move || Vec::from_iter(<[T]>::iter(part).map(work)));
-        let begun: Vec<_> = items.chunks(items.len().div_ceil(threads)).map(begin).collect();
-        let end = |part: thread::ScopedJoinHandle<'_, Vec<R>>| {
-            part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        begun.into_iter().map(end).collect::<Vec<_>>()
+    thread::scope(|scope| {
+        let begin = |part: Vec<T>| scope.spawn(move || part.into_iter().map(work).collect::<Vec<R>>());
+        let begun: Vec<_> = (0..threads).map(|_| begin(rest.by_ref().take(share).collect())).collect();
+        for part in begun {
+            results.extend(part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
     });
-    parts.into_iter().flatten().collect()
+    results
+}
+
+/// Frees a value that is no longer needed beside what follows, which need not wait for it: freeing a run's many small
+/// pieces takes a while. Nothing that must be erased belongs here: a process that ends does not wait either.
+pub fn free_beside<T: Send + 'static>(value: T) {
+    // Without a thread it is freed here, by the closure that comes back with the error.
+    drop(thread::Builder::new().spawn(move || drop(value)));
 }
 
 fn cores() -> usize {
@@ -38,7 +48,7 @@ mod tests {
         for count in [0, 1, SHARE, 2 * SHARE, 1_001] {
             let items: Vec<usize> = (0..count).collect();
             assert_eq!(
-                in_parallel(&items, |item| item * 2),
+                in_parallel(items.clone(), |item| item * 2),
                 items.iter().map(|item| item * 2).collect::<Vec<_>>()
             );
         }

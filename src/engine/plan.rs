@@ -25,7 +25,7 @@ use super::keys::{RunnerKeys, SecretOf};
 use super::lookup::look_up;
 use super::lower::{Context, lower};
 use super::observe::{Observer, Subject};
-use super::parallel::in_parallel;
+use super::parallel::{free_beside, in_parallel};
 use super::progress::Progress;
 use super::record::{Entries, Loaded, Record};
 use super::references::{Needs, References};
@@ -87,7 +87,9 @@ pub async fn plan<'o>(
     if let Some(batch) = options.import_batch {
         bulk_create(&mut plan, batch);
     }
-    planning.judge(plan, &subjects, counts).await
+    let plan = planning.judge(plan, &subjects, counts).await;
+    free_beside(subjects);
+    plan
 }
 
 /// The guards that refuse a plan that was made before, by what is live and recorded now and by the limits of `options`.
@@ -161,28 +163,40 @@ impl<'a> Planning<'a> {
         let references = look_up(session.client(), &self.catalogue, &needed).await?;
         let mut problems = self.permissions(&selected, &objects, &declarations, &references).await?;
         let no_longer_declared = self.no_longer_declared(&objects);
-        let mut subjects = Vec::with_capacity(selected.len() + no_longer_declared.len());
         drop(selected);
         let context = Context { declarations: &declarations, references: &references };
-        in_shares(objects, |share| {
-            let selected: Vec<&Object> = share.iter().filter(is_wanted).collect();
-            let lowered = in_parallel(&selected, |object| lower(object, context));
-            for (object, lowered) in selected.into_iter().zip(lowered) {
-                match lowered {
-                    Ok(desired) => self.add_subjects(object, desired, &declarations, &mut subjects),
-                    // What is left alone need not lead anywhere.
-                    Err(_) if object.spec.suspend() => {}
-                    // What a tombstone speaks of went with what it refers to; the record may not know yet.
-                    Err(found) if object.spec.policy().absent() && only_unresolved(&found) => {
-                        let entry = self.entries().and_then(|entries| entries.by_address(&object.address));
-                        subjects.extend(entry.cloned().map(Subject::recorded));
-                    }
-                    Err(found) => problems.extend(found),
-                }
+        let lowered = |object: &Object| match is_wanted(&object) {
+            true => self.lowered(object, context),
+            false => Ok(Vec::new()),
+        };
+        let lowered = match objects {
+            Cow::Borrowed(objects) => in_parallel(objects.iter().collect(), lowered),
+            Cow::Owned(objects) => in_parallel(objects, |object| lowered(&object)),
+        };
+        let mut subjects = Vec::with_capacity(lowered.len() + no_longer_declared.len());
+        for lowered in lowered {
+            match lowered {
+                Ok(lowered) => subjects.extend(lowered),
+                Err(found) => problems.extend(found),
             }
-        });
+        }
         subjects.extend(no_longer_declared);
         Ok((subjects, problems))
+    }
+
+    /// What one declaration comes to: itself, and what the record holds of it besides.
+    fn lowered(&self, object: &Object, context: Context<'_>) -> Result<Vec<Subject>, Vec<Problem>> {
+        match lower(object, context) {
+            Ok(desired) => Ok(self.subjects_of(object, desired, context.declarations)),
+            // What is left alone need not lead anywhere.
+            Err(_) if object.spec.suspend() => Ok(Vec::new()),
+            // What a tombstone speaks of went with what it refers to; the record may not know yet.
+            Err(found) if object.spec.policy().absent() && only_unresolved(&found) => {
+                let entry = self.entries().and_then(|entries| entries.by_address(&object.address));
+                Ok(entry.cloned().map(Subject::recorded).into_iter().collect())
+            }
+            Err(found) => Err(found),
+        }
     }
 
     /// Whether an object is created unread. FusionAuth refuses a second user of one sign-in name and a second entity of
@@ -207,20 +221,15 @@ impl<'a> Planning<'a> {
             && unique
     }
 
-    fn add_subjects(
-        &self,
-        object: &Object,
-        desired: Desired,
-        declarations: &Declarations,
-        subjects: &mut Vec<Subject>,
-    ) {
+    fn subjects_of(&self, object: &Object, desired: Desired, declarations: &Declarations) -> Vec<Subject> {
         let entry = self.entry_of(&desired).cloned();
         let intended = self.intended(&desired, entry.as_ref(), declarations);
         let context = !self.options.selection.selects(object);
-        subjects.extend(intended.abandoned.into_iter().map(Subject::recorded));
         let presumed_absent = self.is_presumed_absent(object, &desired, entry.as_ref());
         let desired = Some(desired);
-        subjects.push(Subject { desired, entry, intended: intended.current, context, presumed_absent });
+        let subject = Subject { desired, entry, intended: intended.current, context, presumed_absent };
+        let abandoned = intended.abandoned.into_iter().map(Subject::recorded);
+        abandoned.chain([subject]).collect()
     }
 
     /// Permissions that no manifest declares are looked up.
@@ -476,18 +485,4 @@ fn with_references(objects: &[Object], selection: &Selection) -> HashSet<Address
         }
     }
     wanted
-}
-
-/// Hands the objects on, some at a time; those that were given away are freed as they are done.
-fn in_shares(objects: Cow<'_, [Object]>, mut take: impl FnMut(&[Object])) {
-    const SHARE: usize = 1_000;
-    match objects {
-        Cow::Borrowed(objects) => objects.chunks(SHARE).for_each(take),
-        Cow::Owned(objects) => {
-            let mut rest = objects.into_iter();
-            while rest.len() > 0 {
-                take(&rest.by_ref().take(SHARE).collect::<Vec<Object>>());
-            }
-        }
-    }
 }

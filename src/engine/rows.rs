@@ -25,6 +25,15 @@ impl From<IncompleteRow> for Error {
     }
 }
 
+/// Whether a field of a live object is of any use here; the others need not be kept while it is read.
+pub fn is_read(kind: Kind, name: &str) -> bool {
+    let row = row(kind);
+    name == "id"
+        || name == "active"
+        || row.part.as_ref().is_some_and(|part| part.field == name)
+        || row.fields.iter().any(|rule| rule.path == name)
+}
+
 /// A live object of a kind with an id. Compared secrets are compared here, and then dropped: `declared` gives the
 /// value that the manifest asks for, if it could be read.
 pub fn live_with_secret(

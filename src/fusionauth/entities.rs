@@ -9,7 +9,8 @@ use super::Object;
 use super::call::{Answer, Call, Idempotency, Recovery, Select};
 use super::client::Client;
 use super::error::Error;
-use super::search::{Query, Row, Rows};
+use super::row::Row;
+use super::search::{Query, Rows};
 
 const ENTITY: &str = "/api/entity/{entityId}";
 const SEARCH: &str = "/api/entity/search";

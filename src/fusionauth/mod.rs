@@ -18,6 +18,7 @@ mod error;
 mod recognise;
 mod response;
 mod retry;
+mod row;
 mod search;
 mod target;
 mod transport;
@@ -45,7 +46,8 @@ pub use error::{Error, ErrorKind, Unreachable};
 pub use reqwest::Method;
 pub use response::Response;
 pub use retry::RetryPolicy;
-pub use search::{PAGE_OF_IDS, Query, Row};
+pub use row::Row;
+pub use search::{PAGE_OF_IDS, Query};
 pub use target::{Exchange, ExchangeSink, Notice, NoticeSink, Target};
 pub use version::ServerVersion;
 

@@ -21,6 +21,7 @@ use super::call::{Answer, Call, Idempotency};
 use super::client::{Client, absent};
 use super::error::{Error, ErrorKind};
 use super::response::Response;
+use super::row::Row;
 
 /// Ids of one request: a page of plain users is 1 to 2 MB, and 10,000 users are ten requests. FusionAuth takes up to
 /// 10,000 (wire notes §4).
@@ -312,25 +313,6 @@ fn page_of_ids(rows: &Rows, response: &Response, asked: &[Uuid], due: u64) -> Re
             Ok(PageOfIds { left: missing, due: (total - rows).max(due.saturating_sub(rows)), ..page })
         }
         total => Err(response.error(ErrorKind::ShortPage { total: total.max(Some(due)), rows })),
-    }
-}
-
-/// A row of a page, as text that has not been read into a value yet: reading it is most of the work on a page, and can
-/// be done on several threads.
-#[derive(Clone, Copy)]
-pub struct Row<'p> {
-    pub id: Uuid,
-    text: &'p [u8],
-    page: &'p Response,
-}
-
-impl Row<'_> {
-    /// The row as `T`.
-    ///
-    /// # Errors
-    /// It is not of this shape.
-    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_slice(self.text).map_err(|error| self.page.json_error(&error))
     }
 }
 

@@ -10,7 +10,8 @@ use uuid::Uuid;
 use super::call::{Answer, Call, Idempotency, Recovery, Select};
 use super::client::Client;
 use super::error::Error;
-use super::search::{Query, Row, Rows};
+use super::row::Row;
+use super::search::{Query, Rows};
 use super::version::ServerVersion;
 use super::{Object, Response};
 

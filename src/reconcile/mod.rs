@@ -33,6 +33,7 @@ mod planned;
 mod progress;
 mod removal;
 mod risk;
+mod settled;
 mod undo;
 mod unique;
 mod versions;

@@ -9,6 +9,7 @@ use super::change;
 use super::difference::{Activity, Difference, PartAction, for_create, for_update};
 use super::fingerprint::{digest, fingerprint};
 use super::path::FieldPath;
+use super::settled::is_settled;
 use super::versions::too_new;
 use super::{
     Action, Call, Change, Desired, Entry, FieldChange, Fingerprint, Key, KeyReference, Live, Observed,
@@ -136,6 +137,16 @@ impl<'a> Planning<'a> {
     }
 
     fn update(&mut self, live: &Live) {
+        let settled = |entry| is_settled(self.desired, self.observed, live, entry, self.context);
+        if !self.observed.entry.is_some_and(settled) {
+            self.compare(live);
+        } else if cfg!(debug_assertions) {
+            self.compare(live);
+            assert_eq!(self.planned.verdict, Verdict::Unchanged, "{}", self.desired.address);
+        }
+    }
+
+    fn compare(&mut self, live: &Live) {
         let entry = self.observed.entry;
         let mut difference = for_update(self.desired, self.observed, live, entry);
         self.warn_unseen(&difference);

@@ -14,8 +14,9 @@ const SEND_SET_PASSWORD_IDENTITY_TYPE: Since = Since(1, 59);
 /// problem: what the server does not know is not there.
 pub(super) fn too_new(desired: &Desired, context: &PlanContext) -> Vec<Problem> {
     let mut problems = Vec::new();
+    let server = Since(context.server_version.0, context.server_version.1);
     let mut judge = |what: String, since: Since| {
-        if since > Since(context.server_version.0, context.server_version.1) {
+        if since > server {
             let (major, minor) = context.server_version;
             let message = format!("{what} came with FusionAuth {since}, and the server is {major}.{minor}");
             let hint = format!("remove it from the manifest, or upgrade FusionAuth to {since}");
@@ -23,12 +24,11 @@ pub(super) fn too_new(desired: &Desired, context: &PlanContext) -> Vec<Problem> 
         }
     };
     let kind = desired.address.kind;
-    let declared = desired.fields.iter().chain(&desired.initial).filter(|(_, value)| !value.is_null());
-    for (name, _) in declared {
-        if let Some(since) =
-            row(kind).fields.iter().find(|rule| rule.path == name).and_then(|rule| rule.since)
-        {
-            judge(name.clone(), since);
+    let newer = row(kind).fields.iter().filter_map(|rule| Some((rule.path, rule.since?)));
+    for (name, since) in newer.filter(|(_, since)| *since > server) {
+        let declared = desired.fields.get(name).or_else(|| desired.initial.get(name));
+        if declared.is_some_and(|value| !value.is_null()) {
+            judge(name.to_owned(), since);
         }
     }
     let sends = desired.options.get("sendSetPasswordIdentityType").and_then(Value::as_str);

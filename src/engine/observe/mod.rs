@@ -268,9 +268,10 @@ impl<S: Sink> Observer<'_, S> {
         for row in page.iter().filter(|row| seen.insert(row.id)) {
             wanted.extend(indexes.get(&row.id).into_iter().flatten().map(|index| (row, *index)));
         }
-        let verdicts = in_parallel(&wanted, |(row, index)| {
-            let observation = self.of_row(*kind, *index, row.read()?, false);
-            Ok::<_, Error>((*index, self.sink().compare(*index, observation)))
+        let verdicts = in_parallel(wanted, |(row, index)| {
+            let observation =
+                self.of_row(*kind, index, row.fields(|name| rows::is_read(*kind, name))?, false);
+            Ok::<_, Error>((index, self.sink().compare(index, observation)))
         });
         for verdict in verdicts {
             let (index, verdict) = verdict?;
