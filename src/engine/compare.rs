@@ -185,7 +185,7 @@ impl<'a> Comparer<'a> {
         }
         let intended = subject
             .intended
-            .as_ref()
+            .as_deref()
             .filter(|intended| found.live.as_ref().is_some_and(|live| live.key == intended.key));
         if let (Some(_), Some(former)) = (intended, &subject.entry) {
             // The change of key was carried out; what stood under the old one is let go or still to be deleted.
@@ -196,7 +196,7 @@ impl<'a> Comparer<'a> {
             key: found.key.clone(),
             live: found.live.as_ref(),
             previous: found.previous.as_ref().filter(|_| intended.is_none()),
-            entry: intended.or(subject.entry.as_ref()).or(assumed.as_ref()),
+            entry: intended.or(subject.entry.as_deref()).or(assumed.as_ref()),
             // Of what is not there as well: its owner makes it anew, and the record would refuse ours.
             claim: self.known.claims.get(found.live.as_ref().map_or(&found.key, |live| &live.key)),
             entity_type,

@@ -226,8 +226,9 @@ impl<'a> Planning<'a> {
         let intended = self.intended(&desired, entry.as_ref(), declarations);
         let context = !self.options.selection.selects(object);
         let presumed_absent = self.is_presumed_absent(object, &desired, entry.as_ref());
-        let desired = Some(desired);
-        let subject = Subject { desired, entry, intended: intended.current, context, presumed_absent };
+        let (desired, entry) = (Some(Box::new(desired)), entry.map(Box::new));
+        let intended_now = intended.current.map(Box::new);
+        let subject = Subject { desired, entry, intended: intended_now, context, presumed_absent };
         let abandoned = intended.abandoned.into_iter().map(Subject::recorded);
         abandoned.chain([subject]).collect()
     }

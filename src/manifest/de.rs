@@ -189,6 +189,11 @@ impl<'t> SeqAccess<'t> for Sequence<'t, '_> {
         let Some(value) = self.items.find(|item| !context.skips(*item)) else { return Ok(None) };
         seed.deserialize(Reader { value, context }).map(Some).map_err(|error| at(value, error))
     }
+
+    /// Lists are short and many: without this each has room for four.
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.items.count_all())
+    }
 }
 
 struct Mapping<'t, 'c> {

@@ -251,12 +251,15 @@ impl<'a> Planning<'a> {
         &mut self,
         action: Action,
         reason: Reason,
-        fields: Vec<FieldChange>,
-        calls: Vec<Call>,
+        mut fields: Vec<FieldChange>,
+        mut calls: Vec<Call>,
         fingerprint: Option<Fingerprint>,
         entry: Entry,
         notes: Vec<String>,
     ) {
+        // A plan can hold many changes for a long time.
+        fields.shrink_to_fit();
+        calls.shrink_to_fit();
         let replaces = self.observed.entry.map(|held| held.key.clone()).filter(|held| *held != entry.key);
         self.planned.verdict = Verdict::Change(Box::new(Change {
             address: self.desired.address.clone(),

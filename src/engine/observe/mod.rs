@@ -28,11 +28,11 @@ use super::rows;
 /// One object to read: declared, or held by the record alone.
 #[derive(Clone, Debug)]
 pub struct Subject {
-    pub desired: Option<Desired>,
+    pub desired: Option<Box<Desired>>,
     /// What the record holds of it.
-    pub entry: Option<Entry>,
+    pub entry: Option<Box<Entry>>,
     /// What the record intends besides: a link or a grant whose key was about to change when a run ended.
-    pub intended: Option<Entry>,
+    pub intended: Option<Box<Entry>>,
     /// Only referred to by what the run is about: it is read and compared, and nothing is done about it.
     pub context: bool,
     /// It is not read: what nobody has created is not there, and the server's answer to its creation is the judge.
@@ -42,7 +42,13 @@ pub struct Subject {
 impl Subject {
     /// Of what the record alone speaks of.
     pub fn recorded(entry: Entry) -> Self {
-        Subject { desired: None, entry: Some(entry), intended: None, context: false, presumed_absent: false }
+        Subject {
+            desired: None,
+            entry: Some(Box::new(entry)),
+            intended: None,
+            context: false,
+            presumed_absent: false,
+        }
     }
 
     pub fn kind(&self) -> Kind {

@@ -166,7 +166,7 @@ impl<S: Sink> Observer<'_, S> {
     /// The declarations among these subjects that are to be found. A tombstone goes by the record alone.
     fn declared<'s>(&'s self, absent: &'s [usize]) -> impl Iterator<Item = (usize, &'s Desired)> {
         absent.iter().filter_map(|index| {
-            let desired = self.subjects.get(*index)?.desired.as_ref()?;
+            let desired = self.subjects.get(*index)?.desired.as_deref()?;
             (!desired.policy.absent() && !desired.suspended).then_some((*index, desired))
         })
     }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use uuid::Uuid;
@@ -219,8 +219,10 @@ impl Chain {
     ) -> Result<Contents, RecordError> {
         let header = &generation.header;
         let taken = self.taken(survey, &entries).await?;
-        let lost: BTreeSet<String> = taken.iter().map(|claim| key_text(&claim.key)).collect();
-        entries.retain(|entry| !lost.contains(&key_text(&entry.key)));
+        if !taken.is_empty() {
+            let lost: BTreeSet<String> = taken.iter().map(|claim| key_text(&claim.key)).collect();
+            entries.retain(|entry| !lost.contains(&key_text(&entry.key)));
+        }
         let held = header.state == LockState::Held;
         let now = self.locks.server_now();
         let over = now.is_some_and(|now| header.is_over(generation.last_update, now, self.grace()));
@@ -238,7 +240,9 @@ impl Chain {
     /// What other owners have taken from this one. Their headers say whether they took anything.
     async fn taken(&self, survey: &Survey, own: &[Entry]) -> Result<Vec<Claim>, RecordError> {
         let mut taken = Vec::new();
-        let keys: BTreeMap<String, &Entry> = own.iter().map(|entry| (key_text(&entry.key), entry)).collect();
+        // Owners who take from each other are few, and a record is long.
+        let keys: OnceLock<BTreeMap<String, &Entry>> = OnceLock::new();
+        let keys = || keys.get_or_init(|| own.iter().map(|own| (key_text(&own.key), own)).collect());
         for (owner, (number, group)) in &survey.others {
             let naming = self.naming.of(owner);
             // Only a header that can be read can say so; whether it can matters when a claim depends on it.
@@ -256,7 +260,7 @@ impl Chain {
                 theirs.into_iter().filter(|entry| entry.taken_from.as_ref() == Some(&self.naming.owner))
             {
                 // What we took back from them since is ours until they drop it.
-                let own = keys.get(&key_text(&entry.key));
+                let own = keys().get(&key_text(&entry.key));
                 if own.is_some_and(|own| own.taken_from.as_ref() != Some(owner)) {
                     taken.push(Claim { owner: owner.clone(), address: Some(entry.address), key: entry.key });
                 }

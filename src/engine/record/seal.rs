@@ -25,22 +25,16 @@ pub(crate) fn canonical(value: &Value) -> String {
     text
 }
 
+/// As [`canonical`], of an object's fields.
+pub(super) fn canonical_fields(fields: &Fields) -> String {
+    let mut text = String::new();
+    write_fields(fields.iter(), &mut text);
+    text
+}
+
 fn write_canonical(value: &Value, text: &mut String) {
     match value {
-        Value::Object(fields) => {
-            let mut sorted: Vec<(&String, &Value)> = fields.iter().collect();
-            sorted.sort_by_key(|(name, _)| *name);
-            text.push('{');
-            for (index, (name, value)) in sorted.into_iter().enumerate() {
-                if index > 0 {
-                    text.push(',');
-                }
-                text.push_str(&Value::from(name.as_str()).to_string());
-                text.push(':');
-                write_canonical(value, text);
-            }
-            text.push('}');
-        }
+        Value::Object(fields) => write_fields(fields.iter(), text),
         Value::Array(items) => {
             text.push('[');
             for (index, item) in items.iter().enumerate() {
@@ -51,9 +45,37 @@ fn write_canonical(value: &Value, text: &mut String) {
             }
             text.push(']');
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            text.push_str(&value.to_string())
+        Value::String(string) => write_string(string, text),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{value}");
         }
+    }
+}
+
+fn write_fields<'f>(fields: impl Iterator<Item = (&'f String, &'f Value)>, text: &mut String) {
+    let mut sorted: Vec<(&String, &Value)> = fields.collect();
+    sorted.sort_by_key(|(name, _)| *name);
+    text.push('{');
+    for (index, (name, value)) in sorted.into_iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        write_string(name, text);
+        text.push(':');
+        write_canonical(value, text);
+    }
+    text.push('}');
+}
+
+/// Most strings of a record have nothing that JSON escapes.
+fn write_string(string: &str, text: &mut String) {
+    if string.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        text.push_str(&Value::from(string).to_string());
+    } else {
+        text.push('"');
+        text.push_str(string);
+        text.push('"');
     }
 }
 
@@ -72,9 +94,9 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
 
 /// The text that is sealed. `place` keeps a sealed document from being moved elsewhere.
 fn message(place: &str, fields: &Fields) -> String {
-    let mut unsealed = fields.clone();
-    unsealed.remove(SEAL);
-    format!("{place}\n{}", canonical(&Value::Object(unsealed)))
+    let mut text = format!("{place}\n");
+    write_fields(fields.iter().filter(|(name, _)| *name != SEAL), &mut text);
+    text
 }
 
 /// Adds the seal.

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use crate::engine::keys::key_text;
 use crate::model::Fields;
 use crate::reconcile::{Entry, Key};
@@ -41,14 +39,14 @@ pub(super) struct Content {
 impl Content {
     pub fn new(document: &Document) -> Result<Self, RecordError> {
         let fields = document.to_fields()?;
-        let text = seal::canonical(&Value::Object(fields.clone()));
+        let text = seal::canonical_fields(&fields);
         Ok(Content { fields, checksum: seal::checksum(&text), size: text.len() })
     }
 }
 
 /// The checksum of a shard as it was read.
 pub(super) fn checksum(fields: &Fields) -> String {
-    seal::checksum(&seal::canonical(&Value::Object(fields.clone())))
+    seal::checksum(&seal::canonical_fields(fields))
 }
 
 /// The shards that must be written because the entries of `dirty` changed: those, or all of them when one has
