@@ -116,3 +116,125 @@ fn has_value(rules: &[FieldRule], fields: &Fields, path: &str) -> bool {
     let value = steps.try_fold(fields.get(name), |value, step| Some(value?.get(step))).flatten();
     is_ours && value.is_some_and(|value| !value.is_null())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use crate::model::{Address, Deletion, Place, Policy};
+    use crate::reconcile::{Key, KeyReference};
+
+    use super::*;
+
+    fn fields(value: Value) -> Fields {
+        value.as_object().unwrap().clone()
+    }
+
+    fn desired() -> Desired {
+        let part = fields(json!({"roles": ["user", "admin"], "data": {"plan": "free"}}));
+        Desired {
+            address: Address::new(Kind::User, "default", "richard"),
+            place: Place { file: "users.yaml".into(), line: 1, column: 1 },
+            key: KeyReference::Id(Uuid::nil()),
+            explicit_id: false,
+            fields: fields(json!({"email": "r@x.de", "data": {"team": {"lead": true}}, "verified": true})),
+            parts: Some([("app".to_owned(), part)].into()),
+            entity_type: None,
+            initial: Fields::new(),
+            options: Fields::new(),
+            secrets: Vec::new(),
+            pending_link: None,
+            policy: Policy::default(),
+            moved_from: None,
+            suspended: false,
+        }
+    }
+
+    fn live() -> Live {
+        let part =
+            fields(json!({"roles": ["admin", "user"], "data": {"plan": "free", "theirs": 1}, "id": "x"}));
+        Live {
+            key: Key::Id(Uuid::nil()),
+            fields: fields(json!({"email": "r@x.de", "firstName": "R", "verified": true,
+                "data": {"team": {"lead": true, "theirs": 1}}})),
+            parts: [("app".to_owned(), part), ("other".to_owned(), Fields::new())].into(),
+            active: true,
+            secrets_equal: BTreeMap::new(),
+        }
+    }
+
+    fn entry() -> Entry {
+        let written = ["email", "data", "data.team", "data.team.lead", "registrations[app]"];
+        let more = ["registrations[app].roles", "registrations[app].data.plan"];
+        let written = written.iter().chain(&more).map(|path| (*path).to_owned()).collect();
+        let address = Address::new(Kind::User, "default", "richard");
+        Entry { written: Arc::new(written), ..Entry::new(address, live().key, Deletion::Deactivate) }
+    }
+
+    fn settled(desired: &Desired, live: &Live, entry: &Entry) -> bool {
+        let context = PlanContext {
+            owner: "acme".parse().unwrap(),
+            tenant_id: Uuid::nil(),
+            server_version: (1, 69),
+            prune: false,
+            adoption: None,
+            take_from: None,
+        };
+        let observed = Observed {
+            key: live.key.clone(),
+            live: Some(live),
+            previous: None,
+            entry: Some(entry),
+            claim: None,
+            entity_type: None,
+            secrets: BTreeMap::new(),
+        };
+        is_settled(desired, &observed, live, entry, &context)
+    }
+
+    #[test]
+    fn what_is_as_declared_is_told_whatever_others_keep_beside_it() {
+        assert!(settled(&desired(), &live(), &entry()));
+    }
+
+    #[test]
+    fn each_difference_is_left_to_the_comparison() {
+        let declared = |change: fn(&mut Desired)| {
+            let mut desired = desired();
+            change(&mut desired);
+            settled(&desired, &live(), &entry())
+        };
+        assert!(!declared(|desired| drop(desired.fields.insert("firstName".into(), json!("S")))));
+        assert!(!declared(|desired| drop(desired.fields.insert("firstName".into(), Value::Null))));
+        assert!(!declared(|desired| drop(desired.fields.insert("active".into(), json!(false)))));
+        assert!(!declared(|desired| drop(desired.fields.remove("email"))), "we wrote it");
+        assert!(!declared(|desired| desired.parts = None), "we made its registration");
+        assert!(!declared(|desired| desired.policy.protect.0 = Some(true)), "the record is to say so");
+        let found = |change: fn(&mut Live)| {
+            let mut live = live();
+            change(&mut live);
+            settled(&desired(), &live, &entry())
+        };
+        assert!(!found(|live| live.active = false));
+        assert!(!found(|live| drop(live.fields.insert("verified".into(), json!(false)))));
+        assert!(!found(|live| drop(live.parts.remove("app"))));
+        assert!(!found(|live| drop(live.parts.insert("app".into(), fields(json!({"roles": ["user"]}))))));
+        assert!(!found(|live| drop(live.fields.insert("data".into(), json!({"team": {"lead": 1}})))));
+        let recorded = |change: fn(&mut Entry)| {
+            let mut entry = entry();
+            change(&mut entry);
+            settled(&desired(), &live(), &entry)
+        };
+        assert!(!recorded(|entry| entry.intent = true));
+        assert!(!recorded(|entry| entry.pending_email = Some("digest".into())));
+        for path in ["lastName", "data.gone", "data[\"team\"]", "registrations[other]", "registrations[app"] {
+            let mut entry = entry();
+            entry.written = Arc::new(entry.written.iter().cloned().chain([path.to_owned()]).collect());
+            assert!(!settled(&desired(), &live(), &entry), "{path}");
+        }
+    }
+}
