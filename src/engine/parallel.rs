@@ -30,7 +30,7 @@ pub fn in_parallel<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync
 /// Frees a value that is no longer needed beside what follows, which need not wait for it: freeing a run's many small
 /// pieces takes a while. Nothing that must be erased belongs here: a process that ends does not wait either.
 pub fn free_beside<T: Send + 'static>(value: T) {
-    // Without a thread it is freed here, by the closure that comes back with the error.
+    // Where no thread can be had, it is freed here, with the closure that holds it.
     drop(thread::Builder::new().spawn(move || drop(value)));
 }
 
