@@ -304,7 +304,11 @@ impl Lowering<'_> {
                     ("phoneNumber", "the user with the phone number", number.clone())
                 }
             };
-            let problem = self.at.unresolved(what, &value, []);
+            let mut problem = self.at.unresolved(what, &value, []);
+            // It may well be declared beside this, and only not be there yet.
+            problem.hint.get_or_insert_with(|| {
+                "it is looked up in FusionAuth; a user of these manifests is referred to by name".to_owned()
+            });
             self.problems.push(problem.pointing(format!("/spec/user/{field}")));
         }
         found.map(|id| ObjectRef::Id(*id))

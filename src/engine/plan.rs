@@ -28,7 +28,7 @@ use super::observe::{Observer, Subject};
 use super::parallel::{free_beside, in_parallel};
 use super::progress::Progress;
 use super::record::{Entries, Loaded, Record};
-use super::references::{Needs, References};
+use super::references::{self, Needs, References};
 use super::secrets::{SecretResolver, SecretValues, describe};
 use super::select::Selection;
 use super::session::Session;
@@ -154,7 +154,7 @@ impl<'a> Planning<'a> {
             Declarations::new(objects.as_ref(), session.owner(), session.tenant_id(), recorded);
         let wanted = match self.options.selection.is_everything() {
             true => None,
-            false => Some(with_references(&objects, &self.options.selection)),
+            false => Some(with_references(&objects, &self.options.selection, &declarations)),
         };
         let is_wanted =
             |object: &&Object| wanted.as_ref().is_none_or(|wanted| wanted.contains(&object.address));
@@ -474,14 +474,19 @@ fn only_unresolved(problems: &[Problem]) -> bool {
 }
 
 /// The addresses of the selected objects and, however far, of the declared ones that they refer to.
-fn with_references(objects: &[Object], selection: &Selection) -> HashSet<Address> {
+fn with_references(
+    objects: &[Object],
+    selection: &Selection,
+    declarations: &Declarations,
+) -> HashSet<Address> {
     let by_address: HashMap<&Address, &Object> =
         objects.iter().map(|object| (&object.address, object)).collect();
     let mut wanted: HashSet<Address> = HashSet::new();
     let mut next: Vec<&Object> = objects.iter().filter(|object| selection.selects(object)).collect();
     while let Some(object) = next.pop() {
         if wanted.insert(object.address.clone()) {
-            let references = super::references::declared(object);
+            let mut references = references::declared(object);
+            references.extend(references::declared_by_id(object, declarations));
             next.extend(references.iter().filter_map(|address| by_address.get(address).copied()));
         }
     }

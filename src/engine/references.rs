@@ -136,6 +136,27 @@ pub fn declared(object: &Object) -> Vec<Address> {
     references.into_iter().flatten().collect()
 }
 
+/// The declared objects that an object refers to by id.
+pub fn declared_by_id(object: &Object, declarations: &Declarations) -> Vec<Address> {
+    let entity = |entity: &EntityReference| entity.id.map(|id| (Kind::Entity, id.0));
+    let user = |user: &UserReference| user.id.map(|id| (Kind::User, id.0));
+    let ids = match &object.spec {
+        Spec::Entity(spec) => vec![spec.entity_type.id.map(|id| (Kind::EntityType, id.0))],
+        Spec::EntityGrant(spec) => vec![
+            entity(&spec.entity),
+            spec.user.as_ref().and_then(user),
+            spec.recipient_entity.as_ref().and_then(entity),
+        ],
+        Spec::IdentityProviderLink(spec) => vec![user(&spec.user)],
+        Spec::EntityType(_) | Spec::Lambda(_) | Spec::User(_) => vec![],
+    };
+    let declared = |(kind, id)| match declarations.by_id(kind, id) {
+        ObjectRef::Declared(address) => Some(address),
+        ObjectRef::Id(_) => None,
+    };
+    ids.into_iter().flatten().filter_map(declared).collect()
+}
+
 /// How a person is referred to, unless by a manifest's name. Sign-in names are compared as FusionAuth stores
 /// them (wire notes §4).
 pub fn user_by(reference: &UserReference) -> Option<UserBy> {

@@ -104,6 +104,13 @@ async fn a_write_that_meets_somebody_else_is_a_conflict_by_name() {
     let problem = outcome.changes[0].problem.clone().unwrap();
     assert_eq!(problem.code, "adoption-conflict");
     assert!(problem.message.contains(&id) && problem.message.contains("deactivated"), "{}", problem.message);
+    assert!(problem.hint.unwrap().contains("policy.adoption"));
+    // Of one that is there already no policy takes over another.
+    world.converge(&[user("richard", json!({"email": "richard@aviato.com"}))]).await;
+    let outcome = world.apply(&world.plan(&objects).await).await;
+    let problem = outcome.changes[0].problem.clone().unwrap();
+    assert!(problem.message.contains(&id), "{}", problem.message);
+    assert!(!problem.hint.unwrap().contains("policy.adoption"));
 }
 
 #[tokio::test]

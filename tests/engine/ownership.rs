@@ -7,7 +7,7 @@ use fusionkeep::reconcile::Action;
 use serde_json::json;
 
 use super::harness::{World, object, user};
-use super::owner::OwnerRuns;
+use super::owner::{Death, OwnerRuns};
 
 #[tokio::test]
 async fn what_we_wrote_and_no_longer_declare_goes_and_what_others_set_stays() {
@@ -219,4 +219,45 @@ async fn what_is_not_selected_is_never_pruned() {
     let options = PlanOptions { selection: labels, ..OwnerRuns::options() };
     let plan = runs.plan(&world, &[], &options).await;
     assert_eq!(plan.changes, vec![], "and never with labels");
+}
+
+#[tokio::test]
+async fn what_somebody_else_deleted_first_is_deleted() {
+    let world = World::new().await;
+    let runs = OwnerRuns::new();
+    let provider = world.identity_provider("Google Work").await;
+    let objects = [
+        object(Kind::Lambda, "claims", json!({"type": "JWTPopulate", "body": "function populate() {}"})),
+        user("richard", json!({"username": "richard", "policy": {"deletion": "Delete"}})),
+        user("dinesh", json!({"username": "dinesh"})),
+        object(
+            Kind::IdentityProviderLink,
+            "link",
+            json!({"identityProvider": {"id": provider}, "user": {"name": "dinesh"},
+            "identityProviderUserId": "42"}),
+        ),
+    ];
+    let made = runs.converge(&world, &objects).await;
+    let plan = runs.plan(&world, &objects[2..3], &OwnerRuns::options()).await;
+    assert_eq!(plan.changes.len(), 3);
+    let id = |name: &str| {
+        made.changes.iter().find(|change| &*change.address.name == name).and_then(|change| change.key.id())
+    };
+    let link = format!(
+        "/api/identity-provider/link?identityProviderId={provider}&identityProviderUserId=42&userId={}",
+        id("dinesh").unwrap()
+    );
+    let paths = [
+        format!("/api/lambda/{}", id("claims").unwrap()),
+        format!("/api/user/{}?hardDelete=true", id("richard").unwrap()),
+        link,
+    ];
+    for path in paths {
+        world.request("DELETE", &path, serde_json::Value::Null).await;
+    }
+    let outcome = runs.apply(&world, &plan, Death::Never).await;
+    super::harness::assert_done(&outcome);
+    assert_eq!(outcome.calls.actual, outcome.calls.predicted);
+    runs.assert_unchanged(&world, &objects[2..3]).await;
+    assert_eq!(runs.entries().await.iter().count(), 1);
 }

@@ -149,6 +149,30 @@ async fn a_subset_is_planned_with_what_it_refers_to_read_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_subset_knows_what_it_refers_to_by_id() {
+    let world = World::new().await;
+    world.identity_provider("Google Work").await;
+    let id = super::harness::id(9);
+    let objects = [
+        user("richard", json!({"id": id, "username": "richard"})),
+        object(
+            Kind::IdentityProviderLink,
+            "link",
+            json!({"identityProvider": {"name": "Google Work"}, "user": {"id": id}, "identityProviderUserId": "42"}),
+        ),
+    ];
+    let selection = Selection { targets: vec![objects[1].address.clone()], labels: None };
+    let only_the_link = PlanOptions { selection, ..PlanOptions::default() };
+    let made = plan(world.sources(), &objects, &only_the_link).await.unwrap();
+    assert_eq!(codes(&made), ["reference-outside-selection"]);
+    world.converge(&objects[..1]).await;
+    let made = plan(world.sources(), &objects, &only_the_link).await.unwrap();
+    assert_eq!((codes(&made), made.changes.len()), (vec![], 1));
+    world.apply(&made).await;
+    world.assert_unchanged(&objects).await;
+}
+
+#[tokio::test]
 async fn pending_links_are_read_and_completed() {
     let world = World::new().await;
     let provider = world.identity_provider("Google Work").await;

@@ -141,7 +141,11 @@ impl Run<'_> {
             let _alone = self.importing.lock().await;
             return self.import_one(change, &ready).await.map_err(CallError::Api);
         }
-        self.execute(&ready).await.map_err(CallError::Api)
+        match self.execute(&ready).await {
+            // Somebody else was quicker. Should it stand there all the same, the re-read finds it.
+            Err(error) if error.is_not_found() && removes(call.purpose) => Ok(()),
+            result => result.map_err(CallError::Api),
+        }
     }
 
     /// Sends one prepared call and counts it.
@@ -227,6 +231,11 @@ impl Run<'_> {
 pub(super) enum CallError {
     Malformed(send::Malformed),
     Api(fusionauth::Error),
+}
+
+/// Whether the call takes something away, so that it has nothing to do where that is gone.
+fn removes(purpose: Purpose) -> bool {
+    matches!(purpose, Purpose::Delete | Purpose::Deactivate | Purpose::DeletePart | Purpose::Unlink)
 }
 
 /// Refused on our side: nothing went out.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::fusionauth::users::LoginId;
 use crate::fusionauth::{Error, Object, entities};
 use crate::model::Kind;
-use crate::reconcile::{Change, Key, Problem, Shown};
+use crate::reconcile::{Action, Change, Key, Problem, Shown};
 
 use super::super::rows::{text, uuid};
 use super::Run;
@@ -32,8 +32,13 @@ impl Run<'_> {
             _ => name.clone(),
         };
         let message = format!("{what} is held by the live {kind} {}{state}", holder.id);
-        let hint =
-            "set policy.adoption to Match or Override to take that object over, or change the declaration";
+        let hint = match change.action {
+            Action::Create => {
+                "set policy.adoption to Match or Override to take that object over, or change the declaration"
+            }
+            // Ours is there already; another cannot be taken in its place.
+            _ => "change the declaration, or free the value there first",
+        };
         Some(Problem::error("adoption-conflict", message, hint).of(&change.address))
     }
 
