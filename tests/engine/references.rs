@@ -161,7 +161,7 @@ async fn a_subset_knows_what_it_refers_to_by_id() {
             json!({"identityProvider": {"name": "Google Work"}, "user": {"id": id}, "identityProviderUserId": "42"}),
         ),
     ];
-    let selection = Selection { targets: vec![objects[1].address.clone()], labels: None };
+    let selection = Selection { targets: [objects[1].address.clone()].into(), labels: None };
     let only_the_link = PlanOptions { selection, ..PlanOptions::default() };
     let made = plan(world.sources(), &objects, &only_the_link).await.unwrap();
     assert_eq!(codes(&made), ["reference-outside-selection"]);
