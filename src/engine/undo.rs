@@ -40,12 +40,12 @@ pub async fn plan(
     let lives = reread_all(session.client(), keys).await?;
     let before: Vec<Option<Live>> =
         begun.iter().map(|journalled| journalled.before.as_ref().map(as_live)).collect();
-    let recorded = |key: &Key| planning.entries()?.by_key(key);
+    let recorded_under = |key: &Key| planning.entries()?.by_key(key);
     let mut unclear = Vec::new();
     let mut undoing = Vec::new();
     for (journalled, before) in begun.iter().zip(&before) {
         let change = &journalled.change;
-        let recorded = recorded(&change.key);
+        let recorded = recorded_under(&change.key);
         let live = lives.get(&(change.kind(), change.key.clone()));
         // An intent alone does not say that what stands there now is what the failed run made.
         let intended = recorded.is_some_and(|entry| entry.intent);
@@ -62,6 +62,7 @@ pub async fn plan(
             recorded,
             live,
             live_under_old_key: old_key.and_then(|key| lives.get(&(change.kind(), key.clone()))),
+            recorded_under_old_key: old_key.and_then(recorded_under),
         });
     }
     let planned = undo(&undoing, &planning.context);

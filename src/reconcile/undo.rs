@@ -35,6 +35,8 @@ pub struct Undoing<'a> {
     pub live: Option<&'a Live>,
     /// Of a change of key: what stands under the old key now.
     pub live_under_old_key: Option<&'a Live>,
+    /// And what the record holds under it: an undoing that did not come to its end intends it.
+    pub recorded_under_old_key: Option<&'a Entry>,
 }
 
 /// Plans the inverse of a run's changes, for [`super::assemble`]. What cannot be undone, and why, stands in the
@@ -100,9 +102,11 @@ impl Undoing<'_> {
         let change = self.change;
         let mut planned = Planned::new(change.address.clone(), change.key.clone());
         planned.uses = unique::uses(&change.key, self.live.or(self.before));
-        if change.action == Action::Delete && self.recorded.is_some_and(|entry| !entry.deactivated_by_us) {
+        if let (Action::Delete, Some(entry)) = (change.action, self.recorded)
+            && !entry.deactivated_by_us
+        {
             // It was made or adopted again since, and that is not this change's to touch.
-            planned.verdict = Verdict::Nothing;
+            planned.verdict = settled(entry, self.live, None);
             return planned;
         }
         if change.action != Action::Delete && self.recorded.is_none() {
@@ -368,7 +372,10 @@ impl Undoing<'_> {
             if self.live.is_some() {
                 self.cannot(planned, "the change of key", why);
             }
-            planned.verdict = Verdict::Nothing;
+            let intended = self.recorded_under_old_key.filter(|_| self.live.is_none());
+            planned.verdict = intended.map_or(Verdict::Nothing, |entry| {
+                settled(entry, self.live_under_old_key, Some(&self.change.key))
+            });
             return;
         }
         let mut calls = Vec::new();
@@ -495,6 +502,17 @@ impl Undoing<'_> {
         if let Some((what, why)) = lost {
             self.cannot(planned, what, why);
         }
+    }
+}
+
+/// An undoing that did not come to its end made the object and could not say so.
+fn settled(entry: &Entry, live: Option<&Live>, replaces: Option<&Key>) -> Verdict {
+    match live {
+        Some(_) if entry.intent => {
+            let entry = Box::new(Entry { intent: false, ..entry.clone() });
+            Verdict::Record(RecordUpdate::Put { entry, replaces: replaces.cloned() })
+        }
+        _ => Verdict::Nothing,
     }
 }
 

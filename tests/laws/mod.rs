@@ -261,6 +261,33 @@ proptest! {
         let again = undo(&server, &record, &journal, &context());
         prop_assert!(again.changes.is_empty(), "{:#?}", again.changes);
     }
+
+    #[test]
+    fn undo_of_an_undo_makes_the_change_again(first in input(), second in input()) {
+        let (mut server, mut record) = (Server::default(), Record::new());
+        converge(&mut server, &mut record, &first);
+        let planned = plan(&server, &record, &second, &context());
+        let made = journal(&server, &record, &planned);
+        apply(&mut server, &mut record, &planned);
+        let after = server.clone();
+        let undone = undo(&server, &record, &made, &context());
+        let taken_back = journal(&server, &record, &undone);
+        apply(&mut server, &mut record, &undone);
+        let redone = undo(&server, &record, &taken_back, &context());
+        apply(&mut server, &mut record, &redone);
+        let lost = ["the link's token and last login", "the former client secret"];
+        let said = undone.warnings.iter().chain(&redone.warnings);
+        let cannot: BTreeSet<_> = said
+            .filter(|warning| warning.code == "cannot-undo" && !lost.contains(&warning.message.as_str()))
+            .filter_map(|warning| warning.address.clone())
+            .collect();
+        for change in planned.changes.iter().filter(|change| !cannot.contains(&change.address)) {
+            let (now, was) = (server.get(change.kind(), &change.key), after.get(change.kind(), &change.key));
+            prop_assert_eq!(now.map(restorable), was.map(restorable), "{}", change.address);
+            let held = record.values().find(|entry| entry.address.kind == change.kind() && entry.key == change.key);
+            prop_assert!(now.is_none() || held.is_some(), "{} is nobody's", change.address);
+        }
+    }
 }
 
 /// What undo restores of an object: not the verification of a user, nor what a login moves.

@@ -212,6 +212,7 @@ pub fn undo(server: &Server, record: &Record, journal: &[Journalled], context: &
                 .as_ref()
                 .filter(|before| before.key != journalled.change.key)
                 .and_then(|before| server.get(journalled.change.kind(), &before.key)),
+            recorded_under_old_key: None,
         })
         .collect();
     assemble(target(), owner(), fusionkeep::reconcile::undo(&undoing, context))

@@ -201,3 +201,64 @@ async fn a_runner_that_is_killed_at_any_request_leaves_what_the_next_one_mends()
     }
     assert!(deaths * every > 60, "{deaths} deaths");
 }
+
+/// Runs the command and kills it when its n-th group is about to be made.
+async fn killed_at_group(scene: &Scene, mut command: std::process::Command, number: u64) {
+    let rule = json!([{"fault": "latency", "milliseconds": 30_000, "method": "POST",
+        "route": "/api/group/{groupId}", "nth": number}]);
+    scene.world.faults(rule).await;
+    let mut child = command.spawn().unwrap();
+    assert!(scene.struck(&mut child).await, "{}", shown(&child.wait_with_output().unwrap()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    scene.world.faults(json!([])).await;
+    scene.later().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_adoption_that_was_cut_off_still_takes_a_password_for_the_live_one() {
+    let scene = Scene::new().await;
+    let password = json!({"fromEnv": "FUSIONKEEP_SECRET_A"});
+    let user = json!({"username": "adopted", "password": password});
+    let file = scene.write("manifests.yaml", &manifests(&[("User", "adopted", user)]));
+    let adopt = || {
+        let mut command = scene.command(&["adopt", "-f", &file, "--auto-approve"]);
+        command.env("FUSIONKEEP_SECRET_A", "the one that stands there");
+        command
+    };
+    // The headers of two chains, the intent and its header; then it dies.
+    killed_at_group(&scene, adopt(), 5).await;
+    let intended = stdout(&scene.run(&["list"]));
+    assert!(intended.contains("creation not finished"), "it died in between: {intended}");
+    let again = adopt().output().unwrap();
+    assert_eq!(again.status.code(), Some(0), "{}", shown(&again));
+    assert!(!stdout(&scene.run(&["list"])).contains("not finished"), "{}", shown(&again));
+    let mut plan = scene.command(&["plan", "-f", &file]);
+    let plan = plan.env("FUSIONKEEP_SECRET_A", "the one that stands there").output().unwrap();
+    assert!(stdout(&plan).contains("no changes: 1 object"), "{}", shown(&plan));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_undo_that_was_cut_off_is_finished_by_the_next_one() {
+    let scene = Scene::new().await;
+    let kept = || ("User", "kept", json!({"username": "kept"}));
+    let lambda = ("Lambda", "claims", json!({"type": "JWTPopulate", "body": "function populate() {}"}));
+    apply(&scene, &manifests(&[lambda, kept()]));
+    apply(&scene, &manifests(&[kept()]));
+    let journals = || {
+        let mut names: Vec<PathBuf> =
+            std::fs::read_dir(scene.path("journals")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        names.sort();
+        names
+    };
+    let journal = journals()[1].display().to_string();
+    // The header, the intent and its header; the lambda stands there by then.
+    killed_at_group(&scene, scene.command(&["undo", &journal, "--auto-approve"]), 4).await;
+    let live = scene.world.get("/api/lambda").await;
+    assert!(live["lambdas"].to_string().contains("claims"), "{live:#}");
+    assert!(stdout(&scene.run(&["list"])).contains("creation not finished"));
+    let again = scene.run(&["undo", &journal, "--auto-approve"]);
+    assert_eq!(again.status.code(), Some(0), "{}", shown(&again));
+    let listed = stdout(&scene.run(&["list"]));
+    assert!(listed.contains("Lambda/claims") && !listed.contains("not finished"), "{listed}");
+}

@@ -218,11 +218,14 @@ impl<'a> Run<'a> {
     }
 
     /// A created object comes with its secrets; what is sent to one that stands there already is sent again when
-    /// nobody knows whether it was.
+    /// nobody knows whether it was. What is taken for the live value and not sent is known at once.
     fn intent_of(&self, change: &Change) -> Option<Entry> {
         let mut entry = change.intent()?;
         if change.action != Action::Create {
-            entry.secrets.clear();
+            let slots = change.calls.iter().flat_map(|call| &call.secrets);
+            for field in slots.filter_map(|slot| slot.pointer.rsplit('/').next()) {
+                entry.secrets.remove(field);
+            }
             return Some(entry);
         }
         match self.with_fingerprints(change, RecordUpdate::Put { entry: Box::new(entry), replaces: None }) {
