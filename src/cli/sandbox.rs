@@ -1,6 +1,6 @@
 //! `fusionkeep sandbox`: the emulator as a server of its own.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use super::signals::Signals;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Address and port to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDR:PORT", env = "FUSIONKEEP_SANDBOX_LISTEN", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDR:PORT", env = "FUSIONKEEP_SANDBOX_LISTEN", default_value = "127.0.0.1:0",
+        value_parser = address)]
     listen: SocketAddr,
     /// The API key to accept; one is made when absent
     #[arg(long, value_name = "KEY", env = "FUSIONKEEP_SANDBOX_API_KEY", hide_env_values = true)]
@@ -83,12 +84,30 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     }
     output::tell(&format!(
         "export FUSIONKEEP_URL={} FUSIONKEEP_API_KEY={} FUSIONKEEP_OWNER=sandbox\n",
-        running.url(),
+        reachable(running.addr()),
         shell_word(running.api_key()),
     ));
     runtime.block_on(signals.next());
     running.shutdown();
     Ok(Exit::Done)
+}
+
+/// An address to listen on; `localhost` is the loopback address that people mean by it.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let wrong = |_| "write an address and a port, as 127.0.0.1:9011".to_owned();
+    numeric.as_deref().unwrap_or(text).parse().map_err(wrong)
+}
+
+/// Where this machine reaches what listens there: a sandbox on all addresses is on the loopback one too, the only one
+/// that takes plain HTTP without a flag.
+fn reachable(mut bound: SocketAddr) -> String {
+    match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => bound.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => bound.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    format!("http://{bound}")
 }
 
 /// A word that a shell reads as it is.
@@ -104,6 +123,22 @@ fn shell_word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_read_and_reached() {
+        for (text, url) in [
+            ("127.0.0.1:9011", "http://127.0.0.1:9011"),
+            ("localhost:9011", "http://127.0.0.1:9011"),
+            ("0.0.0.0:9011", "http://127.0.0.1:9011"),
+            ("[::]:9011", "http://[::1]:9011"),
+            ("192.0.2.7:80", "http://192.0.2.7:80"),
+        ] {
+            assert_eq!(address(text).map(reachable).as_deref(), Ok(url), "{text}");
+        }
+        for wrong in ["", ":0", "127.0.0.1", "localhost", "localhost:x", "example.com:80"] {
+            assert!(address(wrong).is_err_and(|hint| hint.contains("127.0.0.1:9011")), "{wrong}");
+        }
+    }
 
     #[test]
     fn words_are_ready_to_paste() {

@@ -177,6 +177,19 @@ fn what_is_no_kickstart_file_is_refused_with_its_place() {
 }
 
 #[test]
+fn a_byte_order_mark_before_the_json_is_passed_over() {
+    let requests = json!([{"method": "POST", "url": "/api/group", "body": "&{group.json}"}]);
+    let whole = format!("\u{feff}{}", file(&json!({}), &requests));
+    let folder = Folder::new(&[
+        ("kickstart.json", whole.as_str()),
+        ("group.json", "\u{feff}{\"group\": {\"name\": \"g\"}}"),
+    ]);
+    let api = Api::with(with(&folder.path()));
+    assert_eq!(api.running.notices(), [] as [String; 0]);
+    assert_eq!(api.get("/api/group").ok()["groups"][0]["name"], "g");
+}
+
+#[test]
 fn it_runs_on_an_empty_store_only() {
     let requests = json!([{"method": "POST", "url": "/api/group", "body": {"group": {"name": "g"}}}]);
     let folder = Folder::new(&[("kickstart.json", &file(&json!({"defaultTenantId": TENANT}), &requests))]);

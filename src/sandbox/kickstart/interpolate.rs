@@ -79,7 +79,7 @@ impl Interpolator {
     }
 
     fn json_file(&self, path: &str, depth: usize) -> Result<Value, IncludeError> {
-        let content = self.file('&', path, depth)?;
+        let content = without_mark(self.file('&', path, depth)?);
         let value = serde_json::from_str(&content)
             .map_err(|error| IncludeError::NotJson { path: path.to_owned(), reason: error.to_string() })?;
         self.value_at(value, depth + 1)
@@ -161,6 +161,14 @@ impl Interpolator {
             return std::env::var(variable).ok();
         }
         self.variables.get(name).cloned()
+    }
+}
+
+/// JSON without the byte order mark that some editors put before it.
+pub fn without_mark(text: String) -> String {
+    match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
     }
 }
 

@@ -52,6 +52,7 @@ impl Kickstart {
         let wrong = |reason: String| Error::Kickstart { path: path.to_owned(), reason };
         let text =
             std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let text = interpolate::without_mark(text);
         let whole: Value = serde_json::from_slice(&numbers::sheltered(&text.into_bytes().into()))
             .map_err(|error| wrong(format!("not JSON: {error}")))?;
         let Value::Object(mut whole) = whole else {
