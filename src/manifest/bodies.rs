@@ -143,8 +143,11 @@ fn from_config_map(
     let values = maps.get(*number).map(|map| &map.values);
     values.and_then(|values| values.get(&reference.key)).cloned().ok_or_else(|| {
         let key = shorten(&reference.key);
-        let near =
-            values.and_then(|values| super::nearest(&reference.key, values.keys().map(String::as_str)));
+        // Each lambda may ask.
+        const MOST_KEYS: usize = 20;
+        let near = values
+            .filter(|values| values.len() <= MOST_KEYS)
+            .and_then(|values| super::nearest(&reference.key, values.keys().map(String::as_str)));
         let problem = problem(
             "/spec/bodyFrom/configMapKeyRef/key",
             format!("the ConfigMap \"{name}\" has no key \"{key}\""),

@@ -318,6 +318,10 @@ impl Reader<'_> {
 
     fn secret(&self, root: Value<'_>) -> Option<KeyedDocument<SecretSlice<u8>>> {
         let mut secret = self.keyed(root)?;
+        if let Some(finding) = encrypted(root, "Secret") {
+            secret.findings.push(finding);
+            return Some(secret);
+        }
         for (field, encoded) in [("data", true), ("stringData", false)] {
             texts(root, field, &mut secret.findings, |key, text, value| {
                 let bytes = if encoded {
@@ -346,6 +350,10 @@ impl Reader<'_> {
 
     fn config_map(&self, root: Value<'_>) -> Option<KeyedDocument<String>> {
         let mut config_map = self.keyed(root)?;
+        if let Some(finding) = encrypted(root, "ConfigMap") {
+            config_map.findings.push(finding);
+            return Some(config_map);
+        }
         texts(root, "data", &mut config_map.findings, |key, text, _| {
             config_map.values.insert(key.to_owned(), text.to_owned());
             None
@@ -364,11 +372,16 @@ fn explained(subject: Subject<'_>, body: Result<Body, ReadError>, findings: &mut
     }
     let nothing_said = explanation.findings.is_empty() && findings.is_empty() && faults.is_empty();
     findings.extend(explanation.findings);
-    if nothing_said && let Err(error) = &body {
-        let at = error.at.unwrap_or(root.at());
+    if nothing_said {
         // Serde's message may quote the value, which may be a secret; what it expected is enough.
-        let expected =
-            error.message.rsplit_once("expected ").map_or("another value", |(_, expected)| expected);
+        let (at, expected) = match &body {
+            Err(error) => {
+                let expected = error.message.rsplit_once("expected ").map(|(_, expected)| expected);
+                (error.at.unwrap_or(root.at()), expected.unwrap_or("another value"))
+            }
+            // Never to be taken without a word, whatever it is.
+            Ok(_) => (root.at(), "what `fusionkeep explain` tells of this kind"),
+        };
         let message = format!("this value does not fit: expected {expected}");
         findings.push(Finding::error("wrong-type", message, at, 1).hide(Hide::FromHere));
     }
@@ -393,6 +406,18 @@ struct Partial {
     context: Context,
     /// Parts of the file that may not be quoted.
     hidden: Vec<Range<usize>>,
+}
+
+/// A document that SOPS encrypted: its values are ciphertext, which would be sent as if it were the secret.
+fn encrypted(root: Value<'_>, kind: &str) -> Option<Finding> {
+    let (key, value) = root.entry("sops")?;
+    value.entries()?;
+    let message = format!("this {kind} is still encrypted by SOPS");
+    Some(
+        Finding::error("encrypted", message, key.at(), "sops".len()).hint(
+            "decrypt it first (`sops decrypt`), or leave it out: `validate` and `plan` need no secrets",
+        ),
+    )
 }
 
 /// The texts of a mapping of a Secret or ConfigMap; what is none is a finding.
@@ -510,13 +535,38 @@ fn address_of(kind: Kind, root: Value<'_>) -> Option<Address> {
 /// A verdict at its place.
 fn found(root: Value<'_>, verdict: Verdict) -> Finding {
     let (at, length) = point(root, &verdict.pointer);
-    let finding = Finding::error(verdict.code, verdict.message, at, length).maybe_hint(verdict.hint);
+    // Each says which field it speaks of.
+    let message = match verdict.code {
+        "invalid-value" if !verdict.message.contains('`') => {
+            format!("`{}`: {}", dotted(&verdict.pointer), verdict.message)
+        }
+        _ => verdict.message,
+    };
+    let finding = Finding::error(verdict.code, message, at, length).maybe_hint(verdict.hint);
     if verdict.secret { finding.hide(Hide::FromHere) } else { finding }
+}
+
+/// A JSON pointer as messages write paths: `spec.registrations[0].roles`.
+fn dotted(pointer: &str) -> String {
+    let mut path = String::new();
+    for name in pointer.split('/').skip(1) {
+        if name.bytes().all(|byte| byte.is_ascii_digit()) {
+            path.push_str(&format!("[{name}]"));
+        } else {
+            path.push_str(if path.is_empty() { "" } else { "." });
+            path.push_str(name);
+        }
+    }
+    path
 }
 
 /// One step of a JSON pointer: the key, in a mapping, and the value.
 fn step<'t>(value: Value<'t>, name: &str) -> Option<(Option<Value<'t>>, Value<'t>)> {
     match value.view() {
+        View::Mapping(_) if name.contains('~') => {
+            let name = name.replace("~1", "/").replace("~0", "~");
+            value.entry(&name).map(|(key, value)| (Some(key), value))
+        }
         View::Mapping(_) => value.entry(name).map(|(key, value)| (Some(key), value)),
         View::Sequence(mut items) => {
             name.parse().ok().and_then(|index| items.nth(index)).map(|item| (None, item))
@@ -544,7 +594,8 @@ pub fn point(root: Value<'_>, pointer: &str) -> (usize, usize) {
         (key, value) = (step_key, step_value);
     }
     let container = matches!(value.view(), View::Mapping(_) | View::Sequence(_));
-    let place = key.filter(|_| container).unwrap_or(value);
+    // What is not written cannot be pointed at: `key:` without a value.
+    let place = key.filter(|_| container || value.written().is_empty()).unwrap_or(value);
     (place.at(), place.written().len().max(1))
 }
 

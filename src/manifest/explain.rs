@@ -206,14 +206,18 @@ impl<'s> Walk<'s> {
             || branches.into_iter().any(|branch| self.is_reference(branch))
     }
 
+    fn takes_null(&self, schema: &'s Json, name: &str) -> bool {
+        let property = schema.get("properties").and_then(|properties| properties.get(name));
+        property.is_some_and(|property| self.types(property).contains(&"null"))
+    }
+
     fn wrong_type(&mut self, whole: &'s Json, is_source: bool, value: Value<'_>, site: &Site<'_>) {
         let types = &self.types(whole);
         let expected = expected(types);
         let takes_text = types.contains(&"string");
         let source = source_text(value);
         let finding = match value.view() {
-            View::Null => Finding::error("null", format!("{} may not be null", site.name()), value.at(), 4)
-                .hint(if site.secret { "leave the field out" } else { "leave it out, or give it a value" }),
+            View::Null => null(value, site),
             View::Text(_) if is_source => at_value(
                 "plain-secret",
                 format!("{} takes the source of a secret, not the secret", site.name()),
@@ -290,37 +294,53 @@ impl<'s> Walk<'s> {
         self.report(finding, key.at());
     }
 
-    fn required(&mut self, schema: &Json, value: Value<'_>, site: &Site<'_>) {
+    fn required(&mut self, schema: &'s Json, value: Value<'_>, site: &Site<'_>) {
         let names = |word: &str| -> Vec<&str> {
             let names = schema.get(word).and_then(Json::as_array);
             names.map(|names| names.iter().filter_map(Json::as_str).collect()).unwrap_or_default()
         };
         let living = |word: &str| if self.absent { Vec::new() } else { names(word) };
-        let has = |name: &str| value.get(name).is_some();
         let mut findings = Vec::new();
         let here =
             |code, message: String| Finding::error(code, message, site.key.at(), pointer_length(site.key));
         for name in names("required").into_iter().chain(living("x-required-unless-absent")) {
-            if !has(name) {
+            let Some((key, value)) = value.entry(name) else {
                 let path = site.field(name, site.key).path;
                 findings.push(here("missing-field", format!("`{path}` is missing")));
+                continue;
+            };
+            // Where the schema takes null, for the sake of tombstones, a living object may not have it.
+            if value.is_null() && self.takes_null(schema, name) {
+                findings.push(null(value, &site.field(name, key)));
             }
         }
         for names in [names("x-exactly-one-of"), living("x-exactly-one-of-unless-absent")] {
-            let present: Vec<&&str> =
-                names.iter().filter(|name| value.get(name).is_some_and(|value| !value.is_null())).collect();
+            let (null, present): (Vec<_>, Vec<_>) = names
+                .iter()
+                .filter_map(|name| value.entry(name).map(|(key, value)| (*name, key, value)))
+                .partition(|(_, _, value)| value.is_null());
             let list =
                 |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             match present.len() {
                 1 => {}
                 0 if names.is_empty() => {}
-                0 => findings
-                    .push(here("missing-field", format!("{} needs one of {}", site.name(), list(&names)))),
+                0 => {
+                    let message = format!("{} needs one of {}", site.name(), list(&names));
+                    // A field without a value is likely the one that was meant.
+                    findings.push(match null.as_slice() {
+                        [(name, key, _)] => Finding::error("missing-field", message, key.at(), name.len()),
+                        _ => here("missing-field", message),
+                    });
+                }
                 _ => {
-                    let present: Vec<&str> = present.into_iter().copied().collect();
+                    let named: Vec<&str> = present.iter().map(|(name, _, _)| *name).collect();
                     let message =
-                        format!("{} has {}: only one of them can stand here", site.name(), list(&present));
-                    findings.push(here("one-of", message));
+                        format!("{} has {}: only one of them can stand here", site.name(), list(&named));
+                    // The one that was written last is the one too many.
+                    let last = present.iter().max_by_key(|(_, key, _)| key.at());
+                    let (at, length) =
+                        last.map_or((site.key.at(), 1), |(name, key, _)| (key.at(), name.len()));
+                    findings.push(Finding::error("one-of", message, at, length));
                 }
             }
         }
@@ -372,6 +392,14 @@ impl<'s> Walk<'s> {
 
 fn is_secret(schema: &Json) -> bool {
     schema.get("x-secret") == Some(&Json::Bool(true))
+}
+
+/// A null that may not stand here. One that is not written is pointed at by its key.
+fn null(value: Value<'_>, site: &Site<'_>) -> Finding {
+    let place = if value.written().is_empty() { site.key } else { value };
+    let length = if value.written().is_empty() { pointer_length(place) } else { value.written().len() };
+    Finding::error("null", format!("{} may not be null", site.name()), place.at(), length)
+        .hint(if site.secret { "leave the field out" } else { "leave it out, or give it a value" })
 }
 
 /// The scalar as it is written.

@@ -80,7 +80,12 @@ impl Finding {
                 Some("remove the invisible character U+FEFF".to_owned()),
             ),
             FaultKind::DuplicateKey { first } => {
-                ("duplicate-key", format!("{key} stands here twice, first at line {}", line_of(*first)), None)
+                let first = line_of(*first);
+                (
+                    "duplicate-key",
+                    format!("{key}{} stands here twice, first at line {first}", meant(&written)),
+                    None,
+                )
             }
             FaultKind::KeyNotScalar => ("key", "a key is a string, not a mapping or a list".to_owned(), None),
             FaultKind::KeyNotString => {
@@ -89,12 +94,15 @@ impl Finding {
             FaultKind::MergeNotMapping => {
                 ("merge", "a merge key takes a mapping or a list of mappings".to_owned(), None)
             }
-            FaultKind::AmbiguousScalar { reading, .. } => (
+            FaultKind::AmbiguousScalar { reading, key } => (
                 "ambiguous-scalar",
                 format!(
                     "{written} is {reading} for some YAML readers and a string or another value for others"
                 ),
-                Some(quote_it.clone()),
+                Some(match truth(&written).filter(|_| !key) {
+                    Some(truth) => format!("{quote_it}, or write {truth}"),
+                    None => quote_it.clone(),
+                }),
             ),
             FaultKind::Unrepresentable => (
                 "number",
@@ -114,6 +122,21 @@ impl Finding {
         };
         Finding { hint, ..Finding::error(code, message, fault.at, fault.length) }
     }
+}
+
+/// What YAML 1.1 takes a word for.
+fn truth(written: &str) -> Option<bool> {
+    match written.to_ascii_lowercase().as_str() {
+        "y" | "yes" | "on" => Some(true),
+        "n" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+/// The key that a key with escapes means, for people.
+fn meant(written: &str) -> String {
+    let decoded = if written.contains('\\') { serde_json::from_str::<String>(written).ok() } else { None };
+    decoded.map_or_else(String::new, |decoded| format!(" ({})", shorten(&decoded)))
 }
 
 /// A text as it may be quoted in a message: not longer than a line.

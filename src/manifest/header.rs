@@ -77,7 +77,7 @@ pub fn classify(root: Value<'_>, list: Option<Kind>) -> Result<Class, Finding> {
         (Some("v1"), Some("Secret")) => Ok(Class::Secret),
         (Some("v1"), Some("ConfigMap")) => Ok(Class::ConfigMap),
         (Some(version), _) if is_near_miss(version) => Err(near_miss(root, version)),
-        (Some("v1"), Some(name)) if parsed.is_some() => {
+        (Some("v1"), Some(name)) if is_like_ours(name) => {
             let message = format!("{name} is a kind of {GROUP}, not of v1");
             Err(at(root, "apiVersion", "api-version", message)
                 .hint(format!("write apiVersion: {API_VERSION}")))
@@ -88,6 +88,21 @@ pub fn classify(root: Value<'_>, list: Option<Kind>) -> Result<Class, Finding> {
         (None, _) => miswritten_keys(root),
         (Some(_), _) => Ok(Class::Others),
     }
+}
+
+/// Whether a kind is one of ours or a list of it, in any case.
+fn is_like_ours(name: &str) -> bool {
+    let is_kind = |name: &str| Kind::ALL.iter().any(|kind| kind.as_str().eq_ignore_ascii_case(name));
+    is_kind(name) || name.strip_suffix("List").is_some_and(is_kind)
+}
+
+/// Whether a document has the shape of Kubernetes' objects, but does not say what it is.
+fn is_headless(root: Value<'_>) -> bool {
+    let is_mapping = |field| root.get(field).is_some_and(|value| value.entries().is_some());
+    is_mapping("metadata")
+        && is_mapping("spec")
+        && root.get("apiVersion").is_none()
+        && root.get("kind").is_none()
 }
 
 /// An `apiVersion` or `kind` that is no string, beside one of ours.
@@ -106,7 +121,8 @@ fn no_string(root: Value<'_>, version: Option<&str>, kind: Option<Kind>) -> Opti
     Some(if field == "kind" { finding } else { finding.hint(format!("write apiVersion: {API_VERSION}")) })
 }
 
-/// A document without `apiVersion`: others', unless one of its keys is that in another case.
+/// A document without `apiVersion`: others', unless one of its keys is that in another case, or it has the shape of
+/// ours.
 fn miswritten_keys(root: Value<'_>) -> Result<Class, Finding> {
     let Some(entries) = root.entries() else { return Ok(Class::Others) };
     for (key, value) in entries {
@@ -118,6 +134,11 @@ fn miswritten_keys(root: Value<'_>) -> Result<Class, Finding> {
             return Err(Finding::error("unknown-field", message, key.at(), name.len())
                 .hint("did you mean `apiVersion`?"));
         }
+    }
+    if is_headless(root) {
+        let message = "`apiVersion` and `kind` are missing";
+        return Err(Finding::error("missing-field", message, root.at(), 1)
+            .hint(format!("write apiVersion: {API_VERSION} and a kind")));
     }
     Ok(Class::Others)
 }
@@ -133,7 +154,9 @@ fn missing(root: Value<'_>, field: &str) -> Finding {
     } else {
         format!("one of: {}", Kind::ALL.map(Kind::as_str).join(", "))
     };
-    Finding::error("missing-field", format!("`{field}` is missing"), root.at(), 1).hint(hint)
+    // Written without a value it is pointed at by its key.
+    let (at, length) = root.entry(field).map_or((root.at(), 1), |(key, _)| (key.at(), field.len()));
+    Finding::error("missing-field", format!("`{field}` is missing"), at, length).hint(hint)
 }
 
 fn unknown_kind(root: Value<'_>, name: &str) -> Finding {

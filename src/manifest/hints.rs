@@ -102,6 +102,7 @@ pub fn for_unknown_field(kind: Kind, path: &str, name: &str) -> Option<&'static 
 fn for_head(path: &str, name: &str) -> Option<&'static str> {
     match (path, name) {
         ("metadata", "generateName") => Some("an object that is kept has a `name`"),
+        ("", "sops") => Some("the file is still encrypted by SOPS: decrypt it first (`sops decrypt`)"),
         ("", "data" | "stringData") => Some("what is declared stands under `spec`"),
         _ => None,
     }

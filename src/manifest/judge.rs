@@ -67,9 +67,9 @@ impl Judge {
     }
 
     fn email(&mut self, pointer: &str, text: Option<&String>) {
-        if let Some(text) = text.filter(|text| !values::is_email(text.trim())) {
+        if let Some(text) = text.filter(|text| !values::is_email(text)) {
             self.invalid(pointer, format!("\"{}\" is no e-mail address", shorten(text)))
-                .hint("one \"@\" with something on both sides, no blanks");
+                .hint("one \"@\" with something on both sides, no blanks or line breaks");
         }
     }
 

@@ -59,10 +59,19 @@ impl Listing {
         }
         let real = match fs::canonicalize(path) {
             Ok(real) => real,
+            // What a shell's `<(…)` opens has no other name.
+            Err(_) if is_descriptor(path) => {
+                return self.found.push(Found { path: path.to_owned(), folders: None });
+            }
             Err(error) => return self.diagnostics.push(unreadable(path, &error)),
         };
         if real.is_dir() {
             return self.folder(path, &real, &real);
+        }
+        // A pipe to which nobody writes would be waited for without end.
+        if !real.is_file() && !real.starts_with("/dev") {
+            let diagnostic = error(path, "unreadable", "this is no regular file");
+            return self.diagnostics.push(diagnostic.hint("read a pipe as standard input: -f -"));
         }
         let own = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -126,6 +135,11 @@ impl Listing {
     }
 }
 
+/// Whether a path names an open file of this process.
+fn is_descriptor(path: &Path) -> bool {
+    ["/dev/stdin", "/dev/fd", "/proc/self/fd"].iter().any(|folder| path.starts_with(folder))
+}
+
 fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
@@ -151,12 +165,12 @@ fn outside(path: &Path) -> Diagnostic {
 /// Reads a file whole; refused before reading when it is too large.
 fn read(found: &Found) -> Result<SourceFile, Box<Diagnostic>> {
     let path = &found.path;
-    let standard_input = found.folders.is_none();
+    let nameless = found.folders.is_none();
     let too_large = || {
         let message = format!("larger than {} MiB", MAX_FILE >> 20);
         Box::new(error(path, "too-large", message).hint("split it into several files"))
     };
-    let bytes = if standard_input {
+    let bytes = if path.as_os_str() == STANDARD_INPUT {
         read_bytes(io::stdin().lock())
     } else {
         let file = File::open(path).map_err(|error| Box::new(unreadable(path, &error)))?;
@@ -171,8 +185,7 @@ fn read(found: &Found) -> Result<SourceFile, Box<Diagnostic>> {
     }
     let text = String::from_utf8(bytes)
         .map_err(|error| Box::new(not_utf8(path, error.as_bytes(), error.utf8_error().valid_up_to())))?;
-    let json =
-        path.extension().is_some_and(|extension| extension == "json") || (standard_input && is_json(&text));
+    let json = path.extension().is_some_and(|extension| extension == "json") || (nameless && is_json(&text));
     let format = if json { Format::Json } else { Format::Yaml };
     Ok(SourceFile::new(&path.to_string_lossy(), found.folders.clone(), format, text))
 }
@@ -190,7 +203,7 @@ fn read_bytes(source: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Standard input has no extension: it is JSON when it begins like JSON and is read as such to its end.
+/// Standard input and pipes have no extension: it is JSON when it begins like JSON and is read as such to its end.
 fn is_json(text: &str) -> bool {
     if !text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']).starts_with(['{', '[']) {
         return false;

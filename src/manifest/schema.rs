@@ -216,7 +216,9 @@ fn constrain(object: &mut Map<String, Value>) {
         living.push(one_of(names));
     }
     if let Some(names) = names("x-required-unless-absent") {
-        living.push(json!({ "required": names }));
+        let not_null: Map<String, Value> =
+            names.iter().map(|name| (name.clone(), json!({ "not": { "type": "null" } }))).collect();
+        living.push(json!({ "required": names, "properties": not_null }));
     }
     if !living.is_empty() {
         constraints.push(json!({

@@ -114,12 +114,15 @@ pub fn url_fault(text: &str) -> Option<&'static str> {
     if !matches!(url.scheme(), "http" | "https") {
         return Some("it is neither http nor https");
     }
-    if url.host_str().is_none_or(str::is_empty) {
+    // As browsers do, the parser mends `http:host`, `https:///host` and backslashes.
+    let Some((_, rest)) = text.split_once("://").filter(|_| !text.contains('\\')) else {
+        return Some("it is no URL");
+    };
+    // And it drops an empty user name, which is user information all the same.
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or("");
+    if authority.is_empty() || url.host_str().is_none_or(str::is_empty) {
         return Some("it names no host");
     }
-    // The parser drops an empty user name, which is user information all the same.
-    let authority =
-        text.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?', '#', '\\']).next().unwrap_or(""));
     if !url.username().is_empty() || url.password().is_some() || authority.contains('@') {
         return Some("it holds user information");
     }
@@ -255,6 +258,11 @@ mod tests {
                 "https://a?",
                 "https://a#",
                 "file:///x",
+                "http:a",
+                "http:/a",
+                "https:///a",
+                "https:\\\\a",
+                "https://a\\b",
             ],
         );
         judge(

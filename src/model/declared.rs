@@ -61,7 +61,7 @@ impl<T: JsonSchema> JsonSchema for Declared<T> {
     }
 }
 
-/// An optional field that null may not name (`id`, `active`, a secret): absent or set, and null is a type error.
+/// An optional field that is absent or set: null is a type error (`id`, a name, a secret), or as good as absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NonNull<T>(pub Option<T>);
 
@@ -109,6 +109,25 @@ impl<T: JsonSchema> JsonSchema for NonNull<T> {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         T::json_schema(generator)
     }
+}
+
+/// For an optional value that stands in no FusionAuth object, so that there is nothing to remove (`policy.deletion`,
+/// `guards.maxDeletes`, `initial.skipVerification`): null is as good as absent.
+pub(super) fn null_as_absent<'de, D, T>(deserializer: D) -> Result<NonNull<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(NonNull)
+}
+
+/// For an optional field that null may not name: a secret's source.
+pub(super) fn never_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }
 
 /// For fields that have a default and are nobody's in FusionAuth (`policy`, `suspend`): null is the default, as in

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kind::{Compare, Deletion, FieldRule, KindRow, Scope, Sensitivity, Write};
 use super::spec::kind_spec;
-use super::{Declared, Fields, Id, Kind, NonNull, Reference, SecretSource};
+use super::{Data, Declared, Id, Kind, NonNull, Reference, SecretSource};
 
 kind_spec! {
     /// Something that is not a person (a company, a device, a service) and can hold grants or be their object.
@@ -30,7 +30,7 @@ kind_spec! {
         pub client_secret: NonNull<SecretSource>,
         /// Data of your own: a key that is not declared is not touched.
         #[serde(default, skip_serializing_if = "Declared::is_absent")]
-        pub data: Declared<Fields>,
+        pub data: Declared<Data>,
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kind::{Compare, Deletion, FieldRule, KindRow, Scope, Sensitivity};
 use super::spec::kind_spec;
-use super::{Declared, EntityReference, Fields, Kind, UserReference};
+use super::{Data, Declared, EntityReference, Kind, UserReference};
 
 kind_spec! {
     /// Permissions of a user or an entity on an entity. The pair is the grant's identity.
@@ -26,7 +26,7 @@ kind_spec! {
         pub permissions: Declared<Vec<String>>,
         /// Data of your own about the grant.
         #[serde(default, skip_serializing_if = "Declared::is_absent")]
-        pub data: Declared<Fields>,
+        pub data: Declared<Data>,
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kind::{Compare, Deletion, FieldRule, KindRow, Part, Scope, Sensitivity, Write};
 use super::spec::kind_spec;
-use super::{Declared, Fields, Id, Kind, NonNull};
+use super::{Data, Declared, Fields, Id, Kind, NonNull};
 
 kind_spec! {
     /// A type of entities. Deleting one deletes its entities and their grants in FusionAuth.
@@ -21,7 +21,7 @@ kind_spec! {
         pub name: NonNull<String>,
         /// Data of your own: a key that is not declared is not touched.
         #[serde(default, skip_serializing_if = "Declared::is_absent")]
-        pub data: Declared<Fields>,
+        pub data: Declared<Data>,
         /// How tokens for entities of this type are made.
         #[serde(default, skip_serializing_if = "Declared::is_absent")]
         pub jwt_configuration: Declared<JwtConfiguration>,
@@ -63,7 +63,7 @@ pub struct EntityTypePermission {
     pub is_default: Declared<bool>,
     /// Data of your own about the permission.
     #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub data: Declared<Fields>,
+    pub data: Declared<Data>,
 }
 
 use Sensitivity::Public;

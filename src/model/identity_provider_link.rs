@@ -7,6 +7,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::declared::null_as_absent;
 use super::kind::{Deletion, FieldRule, KindRow, Scope, Sensitivity, Write};
 use super::spec::kind_spec;
 use super::{Kind, NonNull, Reference, SecretSource, UserReference};
@@ -38,7 +39,8 @@ kind_spec! {
 #[serde(rename_all = "camelCase")]
 pub struct IdentityProviderLinkInitial {
     /// A name for people to know the account by.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<String>")]
     pub display_name: NonNull<String>,
     /// The source of the identity provider's token.
     #[serde(default, skip_serializing_if = "NonNull::is_absent")]

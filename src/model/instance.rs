@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::declared::null_as_default;
+use super::declared::{never_null, null_as_absent, null_as_default};
 use super::{Id, Kind, NonNull, ObjectReference, SecretSource};
 
 /// The `spec` of an instance: the fields given, then those of both kinds. A macro for the reason of `kind_spec`.
@@ -28,17 +28,20 @@ macro_rules! instance_spec {
             /// Who owns what is kept here: 1 to 63 of a to z, 0 to 9 and "-". Two owners never change one object.
             pub owner: String,
             /// The tenant; may be left out when there is only one.
-            #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+            #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+            #[schemars(with = "Option<Id>")]
             pub tenant_id: NonNull<Id>,
             /// Limits before the first write.
             #[serde(default, deserialize_with = "null_as_default")]
             #[schemars(with = "Option<Guards>")]
             pub guards: Guards,
             /// The operator's: how often all objects are compared, such as `10m`.
-            #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+            #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+            #[schemars(with = "Option<String>")]
             pub interval: NonNull<String>,
             /// The operator's: how often links and grants are compared, such as `6h`.
-            #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+            #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+            #[schemars(with = "Option<String>")]
             pub link_interval: NonNull<String>,
             /// How the server's certificate is judged.
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,10 +59,12 @@ instance_spec! {
     #[schemars(title = "FusionAuthInstance")]
     pub struct FusionAuthInstanceSpec {
         /// The source of the API key; in the command the environment has it when absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "SecretSource")]
         pub api_key: Option<SecretSource>,
         /// The source of the runner key, from which fingerprints and signatures are made.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "SecretSource")]
         pub runner_key: Option<SecretSource>,
     }
 }
@@ -69,10 +74,12 @@ instance_spec! {
     #[schemars(title = "ClusterFusionAuthInstance")]
     pub struct ClusterFusionAuthInstanceSpec {
         /// The source of the API key: a Secret in the operator's namespace.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "SecretSource")]
         pub api_key: Option<SecretSource>,
         /// The source of the runner key: a Secret in the operator's namespace.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "SecretSource")]
         pub runner_key: Option<SecretSource>,
         /// Who may use the instance, and for what. Nobody, when empty.
         #[serde(default, deserialize_with = "null_as_default")]
@@ -107,7 +114,8 @@ pub struct InstanceAllow {
     pub namespaces: AllowedNamespaces,
     /// The kinds; User, Entity, EntityGrant and IdentityProviderLink when absent. A Lambda is code in every
     /// token.
-    #[serde(default = "default_allowed_kinds")]
+    #[serde(default = "default_allowed_kinds", deserialize_with = "kinds_or_default")]
+    #[schemars(with = "Option<Vec<Kind>>")]
     pub kinds: Vec<Kind>,
     /// Whether their objects may adopt what exists.
     #[serde(default, deserialize_with = "null_as_default")]
@@ -122,6 +130,10 @@ pub struct InstanceAllow {
 
 fn default_allowed_kinds() -> Vec<Kind> {
     vec![Kind::User, Kind::Entity, Kind::EntityGrant, Kind::IdentityProviderLink]
+}
+
+fn kinds_or_default<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Kind>, D::Error> {
+    Option::deserialize(deserializer).map(|kinds| kinds.unwrap_or_else(default_allowed_kinds))
 }
 
 /// Namespaces by name or by label.
@@ -153,20 +165,25 @@ pub struct NamespaceSelector {
 pub struct Guards {
     /// The most deletions of one run, a number or a percentage of what is owned; over 10 and over 20 % when
     /// absent.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<NumberOrPercent>")]
     pub max_deletes: NonNull<NumberOrPercent>,
     /// The most users changed by one run, a number or a percentage; over 10 and over 50 % when absent.
     /// Creations do not count.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<NumberOrPercent>")]
     pub max_changed_users: NonNull<NumberOrPercent>,
     /// Whether people may be deleted for good.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<bool>")]
     pub allow_hard_delete: NonNull<bool>,
     /// Whether roles of FusionAuth's own application may be given.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<bool>")]
     pub allow_admin_roles: NonNull<bool>,
     /// The operator's: `Manual` holds each change until a PlanApproval names its hash.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<ApprovalMode>")]
     pub approval: NonNull<ApprovalMode>,
 }
 

@@ -6,6 +6,7 @@
 //! in `manifest`, which knows file and line.
 
 mod address;
+mod data;
 mod declared;
 mod entity;
 mod entity_grant;
@@ -24,6 +25,7 @@ mod spec;
 mod user;
 
 pub use address::{Address, DEFAULT_NAMESPACE, ParseAddressError};
+pub use data::{Data, Datum};
 pub use declared::{Declared, NonNull};
 pub use entity::EntitySpec;
 pub use entity_grant::EntityGrantSpec;

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::declared::null_as_absent;
 use super::{ApprovalMode, Deletion, Kind, NonNull, row};
 
 /// What becomes of an object that is adopted, drifts or is no longer declared.
@@ -11,23 +12,29 @@ use super::{ApprovalMode, Deletion, Kind, NonNull, row};
 pub struct Policy {
     /// What happens on the live side when the declaration goes: `Deactivate` (users only, and their default),
     /// `Delete` (the default of all other kinds) or `Orphan` (let go, nothing is changed).
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<Deletion>")]
     pub deletion: NonNull<Deletion>,
     /// What happens when a live object that is not ours stands where this one belongs: `Never` (refuse, the
     /// default), `Match` (adopt when it equals the declaration) or `Override` (adopt and change).
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<Adoption>")]
     pub adoption: NonNull<Adoption>,
     /// The operator's: `Correct` changes made by hand (the default) or only `Report` them.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<Drift>")]
     pub drift: NonNull<Drift>,
     /// Never delete or deactivate this object.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<bool>")]
     pub protect: NonNull<bool>,
     /// `Absent` makes this manifest a tombstone: the object is deleted if the record holds it.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<Ensure>")]
     pub ensure: NonNull<Ensure>,
     /// The operator's: `Manual` holds each change until a PlanApproval names its hash.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<ApprovalMode>")]
     pub approval: NonNull<ApprovalMode>,
 }
 

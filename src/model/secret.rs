@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::NonNull;
+use super::declared::{never_null, null_as_absent};
 
 /// A key of a `v1/Secret` in the object's own namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -52,10 +53,12 @@ pub struct Password {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
     /// The scheme by which FusionAuth hashes the password.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<String>")]
     pub encryption_scheme: NonNull<String>,
     /// The scheme's factor, usually its number of iterations.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<i64>")]
     pub factor: NonNull<i64>,
 }
 
@@ -94,13 +97,16 @@ pub struct InitialPassword {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<SecretSource>,
     /// The source of the hash's salt; it may be empty.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "never_null", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SecretSource")]
     pub salt: Option<SecretSource>,
     /// The scheme of the hash, or the one by which FusionAuth hashes plain text.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<String>")]
     pub encryption_scheme: NonNull<String>,
     /// The scheme's factor, usually its number of iterations.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<i64>")]
     pub factor: NonNull<i64>,
 }
 

@@ -3,10 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::declared::null_as_absent;
 use super::kind::{Compare, Deletion, FieldRule, KindRow, Part, Scope, Sensitivity, Since, Write};
 use super::spec::kind_spec;
 use super::{
-    Declared, Fields, Id, InitialPassword, Instant, Kind, NonNull, Password, Reference, SecretSource,
+    Data, Declared, Fields, Id, InitialPassword, Instant, Kind, NonNull, Password, Reference, SecretSource,
 };
 
 kind_spec! {
@@ -31,17 +32,19 @@ kind_spec! {
         #[serde(default, skip_serializing_if = "Declared::is_absent")]
         pub username_status: Declared<UsernameStatus>,
         /// Whether the user may sign in. Absent leaves an existing user as it is.
-        #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+        #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+        #[schemars(with = "Option<bool>")]
         pub active: NonNull<bool>,
         /// `true`: the user's e-mail address (or other identity) is verified, by an administrative verification.
-        #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+        #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+        #[schemars(with = "Option<bool>")]
         pub verified: NonNull<bool>,
         /// The date of birth, YYYY-MM-DD.
         #[serde(default, skip_serializing_if = "Declared::is_absent")]
         pub birth_date: Declared<String>,
         /// Data of your own: a key that is not declared is not touched.
         #[serde(default, skip_serializing_if = "Declared::is_absent")]
-        pub data: Declared<Fields>,
+        pub data: Declared<Data>,
         /// The instant after which the user can no longer sign in: RFC 3339, or milliseconds since the epoch.
         #[serde(default, skip_serializing_if = "Declared::is_absent")]
         pub expiry: Declared<Instant>,
@@ -95,7 +98,7 @@ pub struct Registration {
     pub roles: Declared<Vec<String>>,
     /// Data of your own about this registration.
     #[serde(default, skip_serializing_if = "Declared::is_absent")]
-    pub data: Declared<Fields>,
+    pub data: Declared<Data>,
     /// Locales in order of preference, for this application.
     #[serde(default, skip_serializing_if = "Declared::is_absent")]
     pub preferred_languages: Declared<Vec<String>>,
@@ -109,7 +112,8 @@ pub struct Registration {
     #[serde(default, skip_serializing_if = "Declared::is_absent")]
     pub username_status: Declared<UsernameStatus>,
     /// `true`: the registration is verified, by an administrative verification.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<bool>")]
     pub verified: NonNull<bool>,
 }
 
@@ -124,28 +128,36 @@ pub struct UserInitial {
     #[serde(default, skip_serializing_if = "NonNull::is_absent")]
     pub salt: NonNull<SecretSource>,
     /// The scheme of the hash, or the one by which FusionAuth hashes plain text.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<String>")]
     pub encryption_scheme: NonNull<String>,
     /// The scheme's factor, usually its number of iterations.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<i64>")]
     pub factor: NonNull<i64>,
     /// Whether the password must be changed at the next sign-in.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<bool>")]
     pub password_change_required: NonNull<bool>,
     /// Whether FusionAuth sends a message by which the user sets a password.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<SendSetPassword>")]
     pub send_set_password_identity_type: NonNull<SendSetPassword>,
     /// Create the user without a verification message.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<bool>")]
     pub skip_verification: NonNull<bool>,
     /// Create the registrations without a verification message.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<bool>")]
     pub skip_registration_verification: NonNull<bool>,
     /// Allow an e-mail domain that the tenant blocks.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<bool>")]
     pub disable_domain_block: NonNull<bool>,
     /// The user's id in the system it came from (FusionAuth 1.67); it never changes.
-    #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+    #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
+    #[schemars(with = "Option<String>")]
     pub legacy_identifier: NonNull<String>,
 }
 

@@ -298,7 +298,7 @@ fn rules(kind: Kind) -> Vec<Rule> {
                 "password and initial.password exclude each other: password is enforced, initial.password is sent once",
             ),
             Rule::new(
-                "!has(self.verified) || self.verified",
+                "!has(self.verified) || dyn(self.verified) == null || self.verified",
                 "verified can only be declared true; remove the field to leave the user as it is",
             ),
         ]);

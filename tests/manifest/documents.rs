@@ -35,6 +35,16 @@ pub const GOOD: &[(&str, &str)] = &[
     ("User", "email: a@b\nregistrations: ~"),
     ("User", "email: a@b\npolicy: { deletion: Deactivate, adoption: Match, drift: Correct, protect: true }"),
     ("User", "policy: { ensure: Absent }"),
+    // Null removes an optional value, or says nothing where FusionAuth has none.
+    (
+        "User",
+        "email: a@b\nactive: ~\nverified:\npolicy: { deletion: ~, adoption: ~, drift: ~, protect: ~, ensure: ~, approval: ~ }",
+    ),
+    (
+        "User",
+        "email: a@b\ninitial: { skipVerification: ~, sendSetPasswordIdentityType: ~, legacyIdentifier: ~, factor: ~ }\nregistrations: [{ application: { name: A }, verified: ~ }]",
+    ),
+    ("User", "email: a@b\npassword: { fromFile: x, version: ~, encryptionScheme: ~, factor: ~ }"),
     ("User", "email: a@b\ninitial: { sendSetPasswordIdentityType: email, skipVerification: true }"),
     ("User", "email: a@b\ninitial: { sendSetPasswordIdentityType: doNotSend, password: { fromFile: x } }"),
     ("EntityType", "{}"),
@@ -46,6 +56,7 @@ pub const GOOD: &[(&str, &str)] = &[
     ("Lambda", "type: JWTPopulate\nbody: function populate(jwt) {}"),
     ("Lambda", "type: SCIMGroupRequestConverter\nbody: |\n  function convert(a) {}\nbodyFile: ~"),
     ("Lambda", "policy: { ensure: Absent }"),
+    ("Lambda", "policy: { ensure: Absent }\ntype: ~"),
     (
         "Entity",
         "type: { id: 3c219e58-ed0e-4b18-ad48-f4f92793ae32 }\nclientId: x\nclientSecret: { fromEnv: FUSIONKEEP_SECRET_X }",
@@ -69,6 +80,14 @@ pub const GOOD: &[(&str, &str)] = &[
     (
         "FusionAuthInstance",
         "url: http://localhost:9011\nowner: a\ntenantId: 3c219e58-ed0e-4b18-ad48-f4f92793ae32\napiKey: { fromEnv: FUSIONKEEP_API_KEY }\nguards: { maxDeletes: 5, maxChangedUsers: \"20%\" }\ninterval: 1h30m\nlinkInterval: 6h\ntls: { caBundle: x }",
+    ),
+    (
+        "FusionAuthInstance",
+        "url: https://a\nowner: a\ntenantId: ~\ninterval: ~\nlinkInterval: ~\ntls: ~\nguards: { maxDeletes: ~, maxChangedUsers: ~, allowHardDelete: ~, allowAdminRoles: ~, approval: ~ }",
+    ),
+    (
+        "ClusterFusionAuthInstance",
+        "url: https://a\nowner: a\nallow: [{ namespaces: { names: [x], selector: ~ }, kinds: ~, adoption: ~, ids: ~ }]",
     ),
     (
         "ClusterFusionAuthInstance",
@@ -128,7 +147,19 @@ const BAD: &[(&str, &str, &str, u32)] = &[
     // Null
     ("User", "email: a@b\nid: ~", "null", 2),
     ("User", "email: a@b\npassword: ~", "null", 2),
-    ("User", "email: a@b\nactive:", "null", 2),
+    ("User", "email: a@b\nid:", "null", 2),
+    ("Lambda", "type: ~\nbody: function populate() {}", "null", 1),
+    ("Lambda", "body: function populate() {}\ntype:", "null", 2),
+    ("User", "email: a@b\ninitial:\n  password: { fromFile: b }\n  salt: ~", "null", 4),
+    (
+        "User",
+        "email: a@b\ninitial:\n  password: { password: { fromFile: b }, encryptionScheme: x, salt: ~ }",
+        "null",
+        3,
+    ),
+    ("Entity", "type: { id: 3c219e58-ed0e-4b18-ad48-f4f92793ae32 }\nclientSecret: ~", "null", 2),
+    ("FusionAuthInstance", "url: https://a\nowner: a\napiKey: ~", "null", 3),
+    ("FusionAuthInstance", "url: https://a\nowner: a\nrunnerKey: ~", "null", 3),
     ("User", "email: a@b\ninitial: { password: ~ }", "null", 2),
     ("User", "email: a@b\nregistrations:\n- application: ~", "null", 3),
     ("User", "email: ~", "missing-field", 0),
@@ -139,6 +170,7 @@ const BAD: &[(&str, &str, &str, u32)] = &[
     ("User", "email: a@b\nregistrations:\n- roles: [a]", "missing-field", 3),
     ("Lambda", "body: function populate() {}", "missing-field", 0),
     ("Lambda", "type: JWTPopulate", "missing-field", 0),
+    ("Lambda", "type: JWTPopulate\nbody: ~", "missing-field", 2),
     ("Entity", "name: x", "missing-field", 0),
     ("EntityGrant", "user: { email: a@b }", "missing-field", 0),
     ("EntityGrant", "entity: { clientId: x }", "missing-field", 0),
@@ -158,12 +190,12 @@ const BAD: &[(&str, &str, &str, u32)] = &[
     ("User", "email: a@b\nregistrations:\n- application: { name: ~ }", "missing-field", 3),
     ("User", "email: a@b\npassword: { fromEnv: A, fromFile: b }", "one-of", 2),
     ("User", "email: a@b\npassword: { version: 1 }", "missing-field", 2),
-    ("Lambda", "type: JWTPopulate\nbody: function populate() {}\nbodyFile: x.js", "one-of", 0),
+    ("Lambda", "type: JWTPopulate\nbody: function populate() {}\nbodyFile: x.js", "one-of", 3),
     (
         "EntityGrant",
         "entity: { clientId: x }\nuser: { email: a@b }\nrecipientEntity: { clientId: z }",
         "one-of",
-        0,
+        3,
     ),
     ("EntityGrant", "entity: { clientId: x }\nuser: { email: a@b, username: c }", "one-of", 2),
     ("User", "email: a@b\npassword: { fromFile: x }\ninitial: { password: { fromFile: x } }", "one-of", 2),
@@ -194,6 +226,11 @@ const BAD: &[(&str, &str, &str, u32)] = &[
     ),
     // Values
     ("User", "email: a", "invalid-value", 1),
+    ("User", "email: \" a@b\"", "invalid-value", 1),
+    ("User", "email: \"a@b \"", "invalid-value", 1),
+    ("User", "email: |\n  a@b", "invalid-value", 1),
+    ("User", "email: a@b\nfullName: |-\n  x\nbirthDate: >- # why\n\n  soon", "invalid-value", 4),
+    ("User", "username: |-\n\nphoneNumber: \"+13035551212\"", "invalid-value", 1),
     ("User", "email: a@b@c", "invalid-value", 1),
     ("User", "email: \"a b@c\"", "invalid-value", 1),
     ("User", "email: \"a@b\\u0007\"", "invalid-value", 1),
@@ -240,6 +277,8 @@ const BAD: &[(&str, &str, &str, u32)] = &[
     ),
     ("FusionAuthInstance", "url: a\nowner: a", "invalid-value", 1),
     ("FusionAuthInstance", "url: ftp://a\nowner: a", "invalid-value", 1),
+    ("FusionAuthInstance", "url: http:a\nowner: a", "invalid-value", 1),
+    ("FusionAuthInstance", "url: https:///a\nowner: a", "invalid-value", 1),
     ("FusionAuthInstance", "url: https://a?b\nowner: a", "invalid-value", 1),
     ("FusionAuthInstance", "url: https://a#b\nowner: a", "invalid-value", 1),
     ("FusionAuthInstance", "url: https://u:p@a\nowner: a", "invalid-value", 1),
@@ -321,6 +360,72 @@ fn what_is_bad_is_refused_at_its_line() {
         }
     }
     assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// What is written without a value is pointed at by its key, one of several by the last, a list's item by itself.
+#[test]
+fn what_is_wrong_is_pointed_at() {
+    for (kind, spec, line, column) in [
+        ("User", "email: a@b\nid:", 6, 3),
+        ("User", "email: a@b\nid: ~", 6, 7),
+        ("User", "{ email: a@b, id: }", 5, 17),
+        ("Lambda", "bodyFile: x.js\ntype: JWTPopulate\nbody: x", 7, 3),
+        (
+            "User",
+            "email: a@b\nregistrations: [{ application: { name: x, id: 3c219e58-ed0e-4b18-ad48-f4f92793ae32 } }]",
+            6,
+            45,
+        ),
+        ("User", "email: a@b\ndata: { a: { <<: [{ b: 1 }, x] } }", 6, 31),
+        ("User", "email: >-\n\n  nobody", 5, 10),
+    ] {
+        let text = document(kind, "x", spec);
+        let found: Vec<(u32, u32)> = diagnostics(&text)
+            .iter()
+            .filter(|diagnostic| diagnostic.is_error() && diagnostic.code != "unreadable")
+            .filter_map(|diagnostic| diagnostic.place.as_ref())
+            .map(|place| (place.line, place.column))
+            .collect();
+        assert_eq!(found, [(line, column)], "{text}");
+    }
+    let moved = |name: &str, from: &str| {
+        format!(
+            "apiVersion: fusionkeep.dev/v1alpha1\nkind: User\nmetadata:\n  name: {name}\n  annotations:\n    fusionkeep.dev/moved-from: {from}\nspec: {{ username: {name} }}\n---\n"
+        )
+    };
+    let text = moved("aa", "cc") + &moved("bb", "cc");
+    assert_eq!(codes(&text), [("moved-from", 14)]);
+}
+
+/// A message names the field that it speaks of.
+#[test]
+fn messages_name_the_field() {
+    for (kind, spec, field) in [
+        ("User", "email: a", "`spec.email`"),
+        (
+            "User",
+            "email: a@b\nregistrations: [{ application: { name: x }, timezone: z }]",
+            "`spec.registrations[0].timezone`",
+        ),
+        ("User", "email: a@b\npreferredLanguages: [de, xx]", "`spec.preferredLanguages[1]`"),
+        (
+            "EntityType",
+            "jwtConfiguration: { timeToLiveInSeconds: 0 }",
+            "`spec.jwtConfiguration.timeToLiveInSeconds`",
+        ),
+        ("FusionAuthInstance", "url: https://a\nowner: a\ninterval: 1d", "`spec.interval`"),
+        (
+            "User",
+            "email: a@b\ninitial: { sendSetPasswordIdentityType: email, password: { fromFile: x } }",
+            "`sendSetPasswordIdentityType`",
+        ),
+    ] {
+        let text = document(kind, "x", spec);
+        let message = diagnostics(&text).remove(0).message;
+        assert!(message.contains(field), "{message}");
+    }
+    let active = diagnostics(&document("User", "x", "email: a@b\nactive: yes")).remove(0);
+    assert_eq!(active.hint.as_deref(), Some("quote it: \"yes\", or write true"));
 }
 
 /// Kind, spec, and the codes with the lines of the spec at which they stand.

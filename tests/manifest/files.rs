@@ -135,6 +135,10 @@ fn near_misses_of_our_group_are_errors() {
         ("apiVersion: fusion-keep.dev/v1alpha1\nkind: Group", "api-version"),
         ("apiVersion: v1\nkind: User", "api-version"),
         ("apiVersion: v1\nkind: IdentityProviderLink", "api-version"),
+        ("apiVersion: v1\nkind: user", "api-version"),
+        ("apiVersion: v1\nkind: UserList", "api-version"),
+        ("# neither", "missing-field"),
+        ("apiVersion: fusionkeep.dev/v1alpha1\nkind:", "missing-field"),
         ("kind: User", "missing-field"),
         ("apiVersion: ~\nkind: Entity", "missing-field"),
         ("apiVersion: fusionkeep.dev/v1alpha1", "missing-field"),
@@ -153,6 +157,14 @@ fn near_misses_of_our_group_are_errors() {
         assert_eq!(found.len(), 1, "{text}: {found:?}");
         assert_eq!(found[0].0, code, "{text}");
     }
+    // What has another shape is others', whatever it is.
+    let others =
+        "metadata: { name: x }\nusers: []\n---\nspec: {}\n---\nkind: Users\nmetadata: {}\nspec: {}\n---\n";
+    assert_eq!(load_text(&format!("{others}{}", user("a"))).unwrap().passed_over, 3);
+    assert_eq!(
+        codes("apiVersion: fusionkeep.dev/v1alpha1\nkind:\nmetadata: { name: x }\n"),
+        [("missing-field", 2)]
+    );
     let hint = |text: &str| diagnostics(text).remove(0).hint.unwrap();
     assert_eq!(hint("apiVersion: fusionkeep.dev/v1alpha1\nkind: Usr"), "did you mean User?");
 }
@@ -353,6 +365,9 @@ fn secrets_are_judged_when_something_refers_to_them() {
         ("stringData: { password: 5 }", "unquoted"),
         ("stringData: { password: no }", "ambiguous-scalar"),
         ("data: [hunter2]", "wrong-type"),
+        // Ciphertext is never sent as if it were the secret.
+        ("data: { password: 'ENC[AES256_GCM,data:hunter2]' }\nsops: { version: 3.9.0 }", "encrypted"),
+        ("stringData: { password: 'ENC[AES256_GCM,data:hunter2]' }\nsops: { version: 3.9.0 }", "encrypted"),
     ] {
         let used = format!("{user}{}", secret("s", rest));
         let found: Vec<&str> = codes(&used).into_iter().map(|(code, _)| code).collect();
@@ -364,6 +379,45 @@ fn secrets_are_judged_when_something_refers_to_them() {
         let unused = format!("{user}{}", secret("other", rest));
         assert!(load_text(&unused).is_ok(), "{unused}");
     }
+}
+
+#[test]
+fn what_sops_encrypted_is_to_be_decrypted_first() {
+    let text = format!("{}sops: {{ version: 3.9.0 }}\n", document("User", "x", "email: a@b"));
+    let diagnostic = diagnostics(&text).remove(0);
+    assert_eq!((diagnostic.code, diagnostic.place.unwrap().line), ("unknown-field", 6));
+    assert!(diagnostic.hint.unwrap().contains("sops decrypt"));
+    let map = |rest: &str| {
+        let lambda =
+            document("Lambda", "x", "type: JWTPopulate\nbodyFrom: { configMapKeyRef: { name: c, key: k } }");
+        format!(
+            "{lambda}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: c }}\ndata: {{ k: 'function populate() {{}}' }}\n{rest}"
+        )
+    };
+    assert!(codes(&map("")).is_empty());
+    assert!(codes(&map("sops: { version: 3.9.0 }\n")).contains(&("encrypted", 12)));
+}
+
+/// A pipe to which nobody writes would be waited for without end; what a shell's `<(…)` opens is read.
+#[cfg(unix)]
+#[test]
+fn pipes_are_read_where_somebody_writes() {
+    let folder = folder(&[("a.yaml", &user("a"))]);
+    let pipe = folder.path().join("pipe.yaml");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [pipe, folder.path().to_owned()] {
+        let Err(LoadError::Invalid(diagnostics)) = load(&[path], &LoadOptions::default()) else {
+            panic!("refused")
+        };
+        assert_eq!(diagnostics.iter().map(|diagnostic| diagnostic.code).collect::<Vec<_>>(), ["unreadable"]);
+    }
+    let script = "\"$0\" validate -f <(cat a.yaml) -f <(echo '{}')";
+    let output = std::process::Command::new("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_fusionkeep")])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
 
 #[test]

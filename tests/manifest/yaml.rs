@@ -328,6 +328,10 @@ fn json_is_strict_and_has_its_own_types() {
     assert!(faults.iter().all(|(kind, _)| *kind == FaultKind::Unrepresentable));
 }
 
+fn numbered(count: usize, line: impl Fn(usize) -> String) -> String {
+    (0..count).map(line).collect()
+}
+
 #[test]
 fn hostile_files_end_quickly() {
     let size = 1 << 18;
@@ -350,6 +354,9 @@ fn hostile_files_end_quickly() {
         fill("&a "),
         format!("{}: x", fill("k")),
         fill("a: &a b\n"),
+        format!("a: &a {{ x: 1 }}\nb: {{ {} }}", fill("<<: *a , ")),
+        numbered(size / 20, |number| format!("- &b{number:06} 1\n"))
+            + &numbered(size / 20, |number| format!("- *a{number:06}\n")),
     ] {
         documents(Format::Yaml, &text);
         documents(Format::Json, &text);

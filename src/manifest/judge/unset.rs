@@ -60,7 +60,7 @@ fn removable(kind: Kind, path: &str) -> Result<(), Refusal> {
     };
     if !removable(head) {
         let message = format!("`{}` cannot be removed", shorten(head));
-        let hint = Some("`unset` names what null may name".to_owned());
+        let hint = Some("`unset` names what FusionAuth can empty".to_owned());
         return Err(Refusal { message, hint, secret: rest.is_some() });
     }
     let data = row.fields.iter().any(|rule| rule.path == head && rule.compare == Compare::Data);

@@ -71,7 +71,7 @@ impl Judge {
                 self.error(
                     "one-of",
                     "/spec/initial/sendSetPasswordIdentityType",
-                    "a message to set a password, for a user who has one",
+                    "`sendSetPasswordIdentityType` asks for a message to set a password, but there is one already",
                 )
                 .hint("write doNotSend, or leave the password out");
             }

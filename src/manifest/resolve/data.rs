@@ -3,12 +3,10 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value as Json;
-
 use super::index::{Belongs, Index};
 use super::{Everything, Problem};
 use crate::manifest::finding::shorten;
-use crate::model::{Fields, Kind, Spec};
+use crate::model::{Data, Datum, Kind, Spec};
 
 /// Warns of keys that have two types across users or across entities.
 pub fn check(everything: &Everything, index: &Index, problems: &mut Vec<Problem>) {
@@ -46,23 +44,26 @@ struct Types<'e, 'p> {
 }
 
 impl<'e> Types<'e, '_> {
-    fn fields(&mut self, object: usize, parent: Parent<'e>, pointer: &str, fields: &'e Fields) {
-        for (name, value) in fields {
+    fn fields(&mut self, object: usize, parent: Parent<'e>, pointer: &str, fields: &'e Data) {
+        for (name, value) in fields.entries() {
             // An array is indexed as its elements are.
-            let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+            let values = match value {
+                Datum::List(items) => items,
+                other => std::slice::from_ref(other),
+            };
             for value in values {
                 self.value(object, parent, pointer, name, value);
             }
         }
     }
 
-    fn value(&mut self, object: usize, parent: Parent<'e>, pointer: &str, name: &'e str, value: &'e Json) {
+    fn value(&mut self, object: usize, parent: Parent<'e>, pointer: &str, name: &'e str, value: &'e Datum) {
         let kind = match value {
-            Json::Bool(_) => "a boolean",
-            Json::Number(_) => "a number",
-            Json::String(_) => "a string",
-            Json::Object(_) => "a mapping",
-            Json::Null | Json::Array(_) => return,
+            Datum::Bool(_) => "a boolean",
+            Datum::Number(_) => "a number",
+            Datum::Text(_) => "a string",
+            Datum::Object(_) => "a mapping",
+            Datum::Null | Datum::List(_) => return,
         };
         let next = self.keys.len() + 1;
         let key = self.keys.entry((parent, name)).or_insert_with(|| Key {
@@ -76,18 +77,19 @@ impl<'e> Types<'e, '_> {
             if !key.warned && self.problems.len() < MOST_PROBLEMS {
                 key.warned = true;
                 let (first, before) = (key.object, key.kind);
-                self.warn(object, &format!("{pointer}/{name}"), kind, first, before);
+                self.warn(object, &under(pointer, name), kind, first, before);
             }
             return;
         }
-        if let Json::Object(fields) = value {
-            self.fields(object, (parent.0, parent.1, number), &format!("{pointer}/{name}"), fields);
+        if let Datum::Object(fields) = value {
+            self.fields(object, (parent.0, parent.1, number), &under(pointer, name), fields);
         }
     }
 
     fn warn(&mut self, object: usize, pointer: &str, kind: &str, first: usize, before: &str) {
         let Some((other, _)) = self.everything.objects.get(first) else { return };
         let name = pointer.strip_prefix("/spec/data/").unwrap_or(pointer).replace('/', ".");
+        let name = name.replace("~1", "/").replace("~0", "~");
         let message = match first == object {
             // An array whose elements are of several types.
             true => format!("the data key \"{}\" holds {kind} here, and {before} before", shorten(&name)),
@@ -102,4 +104,9 @@ impl<'e> Types<'e, '_> {
                 .hint("FusionAuth's search index takes one type a key and loses records with another"),
         );
     }
+}
+
+/// The JSON pointer to a key.
+fn under(pointer: &str, name: &str) -> String {
+    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
 }

@@ -114,6 +114,17 @@ impl<'e> Check<'e, '_> {
         self.leads_to(number, object, found, pointer);
     }
 
+    /// The declared name that is near to one that is not, while there are comparisons left.
+    fn near(&mut self, kind: Kind, namespace: &str, name: &str) -> Option<&'e str> {
+        let everything = self.everything;
+        let names = self
+            .names
+            .entry((kind, namespace.to_owned()))
+            .or_insert_with(|| index::names(everything, kind, namespace));
+        self.comparisons = self.comparisons.checked_sub(names.len())?;
+        nearest(name, names.iter().copied())
+    }
+
     /// A name that leads nowhere.
     fn unresolved(&mut self, number: usize, object: &Object, named: &Named<'_>) {
         let Named { kind, name, pointer, hint } = named;
@@ -122,15 +133,7 @@ impl<'e> Check<'e, '_> {
             return;
         }
         let everything = self.everything;
-        let key = (*kind, namespace.to_owned());
-        let names = self.names.entry(key).or_insert_with(|| index::names(everything, *kind, namespace));
-        let near = match self.comparisons.checked_sub(names.len()) {
-            Some(rest) => {
-                self.comparisons = rest;
-                nearest(name, names.iter().copied())
-            }
-            None => None,
-        };
+        let near = self.near(*kind, namespace, name);
         let live = self.live_names.entry(*kind).or_insert_with(|| index::live_names(everything, *kind));
         let hint = match (near, live.get(name)) {
             (Some(near), _) => format!("did you mean {near}?"),
@@ -177,8 +180,7 @@ impl<'e> Check<'e, '_> {
         if known {
             return;
         }
-        let names = index::names(self.everything, address.kind, &address.namespace);
-        let hint = match nearest(&reference.name, names.iter().copied()) {
+        let hint = match self.near(address.kind, &address.namespace, &reference.name) {
             Some(near) => format!("did you mean {near}?"),
             None => "an instance stands in the object's own namespace; a ClusterFusionAuthInstance needs its `kind`".to_owned(),
         };

@@ -8,6 +8,9 @@ use super::{Fault, FaultKind, MAX_DEPTH, MAX_FAULTS};
 /// What an expanded node is taken to weigh beside its text, in bytes: about a typed value's size.
 const NODE_WEIGHT: u64 = 64;
 
+/// Merge keys of one mapping that are followed.
+const MAX_MERGES: usize = 8;
+
 /// The document cannot be read further; its last fault says why.
 pub(super) struct Stop;
 
@@ -81,6 +84,11 @@ impl<'a> Builder<'a> {
         } else {
             self.more_faults += 1;
         }
+    }
+
+    /// The text of the file.
+    pub fn text(&self) -> &'a str {
+        self.tree.text
     }
 
     /// Whether the next child of the innermost container is a key.
@@ -159,7 +167,8 @@ impl<'a> Builder<'a> {
     /// Ends the innermost container.
     pub fn close(&mut self) -> Result<(), Stop> {
         let Some(frame) = self.frames.pop() else { return Ok(()) };
-        for &value in &frame.merges {
+        // More than one is a duplicate key, and is told as one; each costs a look at all keys.
+        for &value in frame.merges.iter().take(MAX_MERGES) {
             self.merge(&frame, value)?;
         }
         let next = u32::try_from(self.tree.nodes.len()).map_err(|_| Stop)?;
@@ -247,9 +256,12 @@ impl<'a> Builder<'a> {
     /// Adds what one `<<` merges as entries of the mapping's own: its own keys go first, then earlier ones.
     fn merge(&mut self, frame: &Frame, value: u32) -> Result<(), Stop> {
         let at = self.tree.node(value).at as usize;
-        let Some(sources) = merge_sources(&self.tree, value) else {
-            self.fault(FaultKind::MergeNotMapping, at, 1);
-            return Ok(());
+        let sources = match merge_sources(&self.tree, value) {
+            Ok(sources) => sources,
+            Err(at) => {
+                self.fault(FaultKind::MergeNotMapping, at, 1);
+                return Ok(());
+            }
         };
         let end = u32::try_from(self.tree.nodes.len()).map_err(|_| Stop)?;
         let mut present: HashSet<&str> = HashSet::new();
@@ -355,12 +367,12 @@ fn entries(tree: &Tree<'_>, mapping: u32, end: u32) -> impl Iterator<Item = (u32
     })
 }
 
-/// The mappings that a merge key's value names, or none when it names something else.
-fn merge_sources(tree: &Tree<'_>, value: u32) -> Option<Vec<u32>> {
+/// The mappings that a merge key's value names, or where it names something else.
+fn merge_sources(tree: &Tree<'_>, value: u32) -> Result<Vec<u32>, usize> {
     let (index, node) = tree.resolve(value);
     match node.kind {
-        NodeKind::Mapping => Some(vec![index]),
-        NodeKind::Invalid => Some(Vec::new()),
+        NodeKind::Mapping => Ok(vec![index]),
+        NodeKind::Invalid => Ok(Vec::new()),
         NodeKind::Sequence => {
             let mut sources = Vec::new();
             let mut item = index + 1;
@@ -368,12 +380,12 @@ fn merge_sources(tree: &Tree<'_>, value: u32) -> Option<Vec<u32>> {
                 match tree.resolve(item) {
                     (index, node) if node.kind == NodeKind::Mapping => sources.push(index),
                     (_, node) if node.kind == NodeKind::Invalid => {}
-                    _ => return None,
+                    _ => return Err(tree.node(item).at as usize),
                 }
                 item = tree.node(item).next;
             }
-            Some(sources)
+            Ok(sources)
         }
-        _ => None,
+        _ => Err(tree.node(value).at as usize),
     }
 }

@@ -8,8 +8,10 @@ use super::tree::NodeKind;
 use super::{Document, Fault, FaultKind, MAX_DEPTH};
 use crate::manifest::diagnostic::nearest;
 
-/// How many anchor names are kept for "did you mean".
-const MAX_ANCHOR_NAMES: usize = 1000;
+/// How many anchor names of a document are kept for "did you mean", and how often it is asked: each question compares
+/// with all of them.
+const MAX_ANCHOR_NAMES: usize = 100;
+const MAX_SUGGESTIONS: usize = 3;
 
 fn options() -> Options {
     granit_parser::options! {
@@ -58,7 +60,8 @@ fn read_chunk<'a>(
     sink: &mut dyn FnMut(Document<'a>),
 ) {
     let end = start + chunk.len();
-    let mut reader = Reader { builder: Builder::new(text, budget), base: start, anchors: Vec::new() };
+    let mut reader =
+        Reader { builder: Builder::new(text, budget), base: start, anchors: Vec::new(), suggestions: 0 };
     let mut parser = Parser::new_from_str_with_options(chunk, options());
     let mut at = start;
     while let Some(event) = parser.next_event() {
@@ -98,6 +101,8 @@ struct Reader<'a> {
     /// The byte offset of the parsed chunk in the file.
     base: usize,
     anchors: Vec<String>,
+    /// How often "did you mean" was asked in this document.
+    suggestions: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -107,6 +112,7 @@ impl<'a> Reader<'a> {
 
     fn finish(&mut self, at: usize, end: usize, complete: bool) -> Document<'a> {
         self.anchors.clear();
+        self.suggestions = 0;
         let (tree, faults, more_faults) = self.builder.finish();
         Document { tree, faults, more_faults, at, end, complete }
     }
@@ -131,7 +137,12 @@ impl<'a> Reader<'a> {
                 self.builder.alias(target, at, length)
             }
             Event::UnresolvedAlias(name) => {
-                let known = nearest(&name, self.anchors.iter().map(String::as_str)).map(str::to_owned);
+                self.suggestions += 1;
+                let known = match self.suggestions {
+                    ..=MAX_SUGGESTIONS => nearest(&name, self.anchors.iter().map(String::as_str)),
+                    _ => None,
+                };
+                let known = known.map(str::to_owned);
                 self.builder.fault(FaultKind::UnknownAlias { known }, at, name.len() + 1);
                 self.builder.leaf(NodeKind::Invalid, at, (0, 0), 0, 0)
             }
@@ -171,7 +182,10 @@ impl<'a> Reader<'a> {
         tag: Option<&Tag>,
         span: &Span,
     ) -> Result<(), Stop> {
-        let at = self.offset(&span.start);
+        let at = match style {
+            ScalarStyle::Literal | ScalarStyle::Folded => self.indicator(self.offset(&span.start)),
+            _ => self.offset(&span.start),
+        };
         let plain = style == ScalarStyle::Plain;
         let suffix = match tag {
             None => None,
@@ -196,6 +210,22 @@ impl<'a> Reader<'a> {
         self.typed(text, suffix, at, length, anchor)
     }
 
+    /// Where the `|` or `>` of a block scalar stands whose text begins at `at`, behind its line.
+    fn indicator(&self, at: usize) -> usize {
+        let before = self.builder.text().get(self.base..at).unwrap_or_default().trim_end();
+        let line = before.rfind(['\n', '\r']).map_or(0, |end| end + 1);
+        let header = before.get(line..).unwrap_or_default();
+        // `key: |2- # why`: a comment may hold the same characters, the text before it may not end with them.
+        let is_header = |rest: &str| {
+            let rest = rest.trim_start_matches(['+', '-', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
+            rest.is_empty() || (rest.starts_with([' ', '\t']) && rest.trim_start().starts_with('#'))
+        };
+        let mut indicators = header.match_indices(['|', '>']);
+        indicators
+            .find(|(found, _)| header.get(found + 1..).is_some_and(is_header))
+            .map_or(at, |(found, _)| self.base + line + found)
+    }
+
     /// A scalar that is not said to be a string: what it is by its form and its tag.
     fn typed(
         &mut self,
@@ -214,7 +244,10 @@ impl<'a> Reader<'a> {
             (None | Some("int" | "float"), Plain::Unrepresentable) => {
                 return self.invalid(FaultKind::Unrepresentable, at, length, anchor);
             }
-            (None | Some("null"), Plain::Null) => (NodeKind::Null, 0),
+            (None | Some("null"), Plain::Null) => {
+                let length = u32::try_from(length).unwrap_or(u32::MAX);
+                return self.builder.leaf(NodeKind::Null, at, (0, length), 0, anchor);
+            }
             (None | Some("bool"), Plain::Bool(true)) => (NodeKind::True, 0),
             (None | Some("bool"), Plain::Bool(false)) => (NodeKind::False, 0),
             (None | Some("int"), Plain::Int(value)) => (NodeKind::Int, value.cast_unsigned()),

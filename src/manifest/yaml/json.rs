@@ -139,7 +139,8 @@ impl<'a> Reader<'a> {
                     if self.text.get(at..).is_some_and(|rest| rest.starts_with(word)) {
                         self.at += word.len();
                         self.end_of_word()?;
-                        return self.builder.leaf(kind, at, (0, 0), 0, 0);
+                        let length = u32::try_from(word.len()).unwrap_or_default();
+                        return self.builder.leaf(kind, at, (0, length), 0, 0);
                     }
                 }
                 self.fail("expected a JSON value", at)

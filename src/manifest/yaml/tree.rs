@@ -4,6 +4,7 @@
 /// What a node is. Texts and numbers stand in `Node::a` and `Node::b`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NodeKind {
+    /// How long it is written: nothing at all is null too.
     Null,
     False,
     True,
@@ -152,6 +153,7 @@ impl<'t> Value<'t> {
         let line = near.lines().next().unwrap_or_default();
         let length = match (node.kind, line.chars().next()) {
             (NodeKind::Sequence | NodeKind::Mapping, _) => 1,
+            (NodeKind::Null, _) => node.b as usize,
             (NodeKind::Text, Some(first)) if first != '"' && first != '\'' => node.b as usize,
             (_, Some(quote @ ('"' | '\''))) => end_of_quoted(line, quote),
             (NodeKind::Decoded, _) => line.len(),
