@@ -359,7 +359,7 @@ fn rewrite(schema: &mut Value) {
         one_of(schema, &names);
     }
     for name in self::names(required.as_ref()) {
-        let rule = format!("{ABSENT} || has(self.{name})");
+        let rule = format!("{ABSENT} || ({})", present(schema, &name));
         add_rule(
             schema,
             Rule::new(rule, format!("{name} is needed, except in a tombstone (policy.ensure: Absent)")),
@@ -380,18 +380,18 @@ fn names(extension: Option<&Value>) -> Vec<String> {
     names.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
+/// The CEL condition that a field is there; null counts as absent.
+fn present(schema: &Value, name: &str) -> String {
+    let nullable = schema.pointer(&format!("/properties/{name}/nullable")).is_some();
+    if nullable {
+        format!("has(self.{name}) && dyn(self.{name}) != null")
+    } else {
+        format!("has(self.{name})")
+    }
+}
+
 fn one_of(schema: &mut Value, names: &[String]) {
-    let present: Vec<String> = names
-        .iter()
-        .map(|name| {
-            let nullable = schema.pointer(&format!("/properties/{name}/nullable")).is_some();
-            if nullable {
-                format!("has(self.{name}) && dyn(self.{name}) != null")
-            } else {
-                format!("has(self.{name})")
-            }
-        })
-        .collect();
+    let present: Vec<String> = names.iter().map(|name| present(schema, name)).collect();
     let tombstone =
         if schema.pointer("/properties/policy").is_some() { format!("{ABSENT} || ") } else { String::new() };
     let rule = format!("{tombstone}[{}].filter(present, present).size() == 1", present.join(", "));

@@ -97,6 +97,7 @@ fn rules_refuse_and_say_what_to_do(cluster: &Cluster) {
         ("Lambda", "{type: JWTPopulate, bodyFile: x.js}", "body or bodyFrom"),
         ("Lambda", "{type: JWTPopulate}", "exactly one of body"),
         ("Lambda", "{type: Nothing, body: x}", "Unsupported value"),
+        ("Lambda", "{type: null, body: x}", "type is needed"),
         ("EntityGrant", "{entity: {name: a}}", "exactly one of user, recipientEntity"),
         ("User", "{username: a, birthDate: 1.2.2000}", "spec.birthDate"),
         ("User", "{phoneNumber: '0123'}", "spec.phoneNumber"),
@@ -118,6 +119,21 @@ fn rules_refuse_and_say_what_to_do(cluster: &Cluster) {
         ("User", "{username: a, expiry: '2030-01-01T00:00:00Z', policy: {deletion: Orphan}}"),
         ("User", "{username: a, phoneNumber: '+1 (303) 555-1212', birthDate: '1999-12-31'}"),
         ("User", "{username: a, phoneNumber: null, birthDate: null}"),
+        // What the command takes null for, a cluster takes as well.
+        ("User", "{username: a, active: null, verified: null, policy: null, initial: null, unset: null}"),
+        (
+            "User",
+            "{username: a, policy: {deletion: null, adoption: null, drift: null, protect: null, ensure: null, approval: null}}",
+        ),
+        (
+            "User",
+            "{username: a, initial: {factor: null, sendSetPasswordIdentityType: null}, registrations: [{application: {name: a, id: null}, verified: null}]}",
+        ),
+        (
+            "FusionAuthInstance",
+            "{url: 'https://a.example', owner: a, tenantId: null, interval: null, linkInterval: null, tls: null, guards: {maxDeletes: null, allowHardDelete: null, approval: null}}",
+        ),
+        ("Lambda", "{type: null, policy: {ensure: Absent}}"),
         (
             "FusionAuthInstance",
             "{url: 'HTTPS://a.example:9011/base', owner: a-1, interval: 1h30m, linkInterval: 90s, tenantId: 3c219e58-ed0e-4b18-ad48-f4f92793ae32}",
