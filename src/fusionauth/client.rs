@@ -165,6 +165,12 @@ impl Client {
         self.shared.counters.snapshot()
     }
 
+    /// Whether something that needs a key has been answered.
+    #[must_use]
+    pub fn key_is_proven(&self) -> bool {
+        self.shared.key_proven.load(Ordering::Relaxed)
+    }
+
     /// The present limit on requests in flight.
     #[must_use]
     pub fn concurrency(&self) -> usize {

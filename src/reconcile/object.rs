@@ -53,7 +53,8 @@ struct Planning<'a> {
 impl<'a> Planning<'a> {
     fn run(&mut self) {
         if let Some(claim) = self.observed.claim.filter(|claim| !self.may_take(&claim.owner)) {
-            self.planned.errors.push(claimed(self.desired, claim));
+            let is_there = self.observed.live.is_some();
+            self.planned.errors.push(claimed(self.desired, claim, is_there));
             return;
         }
         if !self.id_is_as_declared(self.observed.entry.map(|entry| &entry.key)) {
@@ -456,18 +457,26 @@ pub fn claimed_when_found(
     }
     // Whether it could be adopted is not the question then.
     planned.errors.retain(|problem| !problem.code.starts_with("adoption-"));
-    planned.errors.push(claimed(desired, claim));
+    planned.errors.push(claimed(desired, claim, true));
     planned.verdict = Verdict::Failed;
 }
 
-fn claimed(desired: &Desired, claim: &super::Claim) -> Problem {
+fn claimed(desired: &Desired, claim: &super::Claim, is_there: bool) -> Problem {
+    let (owner, kind) = (&claim.owner, desired.address.kind);
     let at = claim.address.as_ref().map(|address| format!(" as {address}")).unwrap_or_default();
-    Problem::error(
-        "claimed-by-another-owner",
-        format!("the owner {} holds this {}{at}", claim.owner, desired.address.kind),
-        format!("leave it to that owner, or take it over with fusionkeep adopt --from-owner {}", claim.owner),
-    )
-    .at(desired)
+    let (state, hint) = match is_there {
+        true => (
+            "",
+            format!("leave it to that owner, or take it over with fusionkeep adopt --from-owner {owner}"),
+        ),
+        // What is not there cannot be taken over.
+        false => (
+            ", though it is not there now",
+            format!("leave it to {owner}, or apply there without it, which lets it go"),
+        ),
+    };
+    let message = format!("the owner {owner} holds this {kind}{at}{state}");
+    Problem::error("claimed-by-another-owner", message, hint).at(desired)
 }
 
 fn link_held(desired: &Desired, live: &Live) -> Problem {

@@ -52,6 +52,21 @@ async fn a_given_tenant_is_refused_only_by_a_server_that_shows_tenants() {
 }
 
 #[tokio::test]
+async fn a_key_that_opens_nothing_is_told_as_such() {
+    let start = |version_shown: bool| {
+        Server::start(move |_, seen| match seen.path.as_str() {
+            "/api/status" => version(),
+            "/api/system/version" if version_shown => version(),
+            _ => empty(401),
+        })
+    };
+    let error = connect(&start(false).await, None).await.unwrap_err();
+    assert!(matches!(&error, Error::Api(error) if error.is_unauthorized()), "{error:?}");
+    // This one opens something.
+    assert!(matches!(connect(&start(true).await, None).await.unwrap_err(), Error::NoTenant));
+}
+
+#[tokio::test]
 async fn the_only_tenant_is_the_default_one() {
     let start = |shown: &'static [u128]| {
         Server::start(move |_, seen| match seen.path.as_str() {

@@ -595,6 +595,7 @@ fn what_another_owner_holds_is_not_made_in_its_absence() {
     let observed = Observed { claim: Some(&claim), ..observed(&desired, None, None) };
     let planned = plan_object(&desired, &observed, &context());
     assert_eq!(error(&planned).0, "claimed-by-another-owner");
+    assert!(error(&planned).1.contains("not there"), "it cannot be adopted: {:?}", planned.errors);
     let taking = PlanContext { take_from: Some("two".parse().unwrap()), ..context() };
     let planned = plan_object(&desired, &observed, &taking);
     let RecordUpdate::Put { entry, .. } = &change(&planned).record else { panic!("{planned:#?}") };
