@@ -132,7 +132,7 @@ impl Command {
     /// Whether the log is read by machines: a server's is.
     fn logs_as_json(&self) -> bool {
         #[cfg(feature = "operator")]
-        return matches!(self, Command::Operator(_));
+        return matches!(self, Command::Operator(arguments) if arguments.serves());
         #[cfg(not(feature = "operator"))]
         false
     }
@@ -155,6 +155,11 @@ pub fn main() -> ExitCode {
     }
     match cli.command.run() {
         Ok(status) => status.into(),
+        Err(failure) if cli.command.logs_as_json() => {
+            // Whoever collects a server's log reads lines of JSON, the last one too.
+            tracing::error!(code = failure.code(), hint = failure.hint(), "{failure}");
+            exit::of_failure(&failure).into()
+        }
         Err(failure) => finish(&failure, cli.command.format()).into(),
     }
 }

@@ -87,6 +87,11 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
 }
 
 impl Arguments {
+    /// Whether a server is started, and not something done for a person.
+    pub fn serves(&self) -> bool {
+        self.command.is_none()
+    }
+
     fn settings(&self) -> Settings {
         let set = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let own_namespace =

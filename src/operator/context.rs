@@ -113,6 +113,7 @@ impl Context {
 
     /// An object is gone: an instance that goes may have waited for it.
     pub fn object_is_gone(&self, address: &Address) {
+        self.forget(address);
         self.written.forget(address);
         self.wakes.happened(&super::wake::On::Object(address.clone()));
         for key in self.instances.going() {
@@ -181,6 +182,20 @@ impl Instances {
 
     fn turns(&self) -> MutexGuard<'_, HashSet<InstanceKey>> {
         self.had_a_turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an object uses it, as far as is known. Those that are not there any more do not: one without a finalizer
+    /// goes without a word.
+    pub fn is_used(&self, key: &InstanceKey, is_there: impl Fn(&Address) -> bool) -> bool {
+        let mut entries = self.locked();
+        let Some(entry) = entries.get_mut(key) else { return false };
+        while let Some(first) = entry.users.first() {
+            if is_there(first) {
+                return true;
+            }
+            entry.users.pop_first();
+        }
+        false
     }
 
     /// How many objects use it, as far as is known.

@@ -141,7 +141,7 @@ impl Turn<'_> {
 
     /// Whether an object still uses it. What is known by reconciles is asked first; all objects only when that is none.
     fn has_users(&self) -> bool {
-        if self.context.instances.users(&self.key) > 0 {
+        if self.context.instances.is_used(&self.key, |address| self.context.stores.get(address).is_some()) {
             return true;
         }
         Kind::OBJECTS.into_iter().any(|kind| {

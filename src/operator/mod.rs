@@ -26,6 +26,7 @@ mod run;
 mod secrets;
 mod settings;
 mod status;
+mod vanished;
 mod wake;
 mod writer;
 

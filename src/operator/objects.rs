@@ -12,7 +12,6 @@ use crate::manifest::one::{Stored, Typed, stored};
 use crate::manifest::{Diagnostic, Object};
 use crate::model::{Address, InstanceKind, InstanceReference, Kind, SecretSource, Spec};
 
-use super::allow;
 use super::conditions::{Verdict, conditions, drift, remember, was_ready};
 use super::context::Context;
 use super::instance::{Answer, Handle, InstanceKey, Item, Permit, Wanted, Work};
@@ -21,6 +20,7 @@ use super::secrets::config_map_text;
 use super::status::{ObjectStatus, PlannedChange};
 use super::wake::On;
 use super::writer::is_unwritable;
+use super::{allow, vanished};
 
 /// The API server refused or did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -182,12 +182,15 @@ impl Turn<'_> {
             return self.without_instance(instance).await;
         };
         let mut permit = self.permitted(permit, &handle).await;
+        // Before the first write: what is created must not be lost by a deletion that comes in between.
+        if !self.context.writer.finalizer(self.resource, self.kind, true).await? {
+            self.gone();
+            return Ok(("Superseded", Action::await_change()));
+        }
         if let Err(message) = self.fill_body(&mut object).await {
             self.tell(&Verdict::reconciling("DependencyNotReady", message), Told::nothing()).await?;
             return Ok(("DependencyNotReady", Action::requeue(self.context.backoff.next(self.address))));
         }
-        // Before the first write: what is created must not be lost by a deletion that comes in between.
-        self.context.writer.finalizer(self.resource, self.kind, true).await?;
         let references = match self.references(&object) {
             Ok(references) => references,
             Err(missing) => return self.depend(missing).await,
@@ -200,6 +203,10 @@ impl Turn<'_> {
         };
         let item = Item { address: self.address.clone(), work: Work::Apply(Box::new(wanted)) };
         let answer = handle.ask(item, &mut permit).await;
+        if !self.is_there() {
+            vanished::end(self.context, self.kind, self.resource);
+            return Ok(("Superseded", Action::await_change()));
+        }
         self.answered(answer, &handle).await
     }
 

@@ -18,15 +18,15 @@ use super::writer::is_unwritable;
 const STUCK: Duration = Duration::from_secs(300);
 
 /// What an object's end depends on.
-struct Parting {
-    instance: InstanceKey,
-    policy: Policy,
-    suspended: bool,
+pub(super) struct Parting {
+    pub(super) instance: InstanceKey,
+    pub(super) policy: Policy,
+    pub(super) suspended: bool,
 }
 
 impl Parting {
     /// None where it cannot be told: nothing is deleted by a guess.
-    fn of(resource: &Resource, kind: Kind) -> Option<Self> {
+    pub(super) fn of(resource: &Resource, kind: Kind) -> Option<Self> {
         let spec = resource.spec_value();
         let fields = spec.as_object()?;
         let policy = match fields.get("policy").filter(|policy| !policy.is_null()) {
@@ -163,10 +163,8 @@ impl Turn<'_> {
         }
     }
 
-    fn gone(&self) {
-        self.context.forget(self.address);
+    pub(super) fn gone(&self) {
         self.context.backoff.reset(self.address);
-        self.context.wakes.happened(&On::Object(self.address.clone()));
         self.context.object_is_gone(self.address);
     }
 }

@@ -36,7 +36,7 @@ use super::secrets::ClusterSecrets;
 use super::settings::Settings;
 use super::wake::{On, Wakes};
 use super::writer::Writer;
-use super::{instances, objects};
+use super::{instances, objects, vanished};
 
 /// Why the operator ended, or did not start.
 #[derive(Debug, thiserror::Error)]
@@ -369,18 +369,24 @@ fn control(
 ) -> Ended {
     let Source { kind, namespace, api, store } = source;
     let reader = store.as_reader();
+    let is_instance = matches!(kind, Kind::FusionAuthInstance | Kind::ClusterFusionAuthInstance);
+    let of_gone = context.clone();
     let changes = watcher(api, WatchConfig::default())
         .default_backoff()
         .modify(Resource::slim)
         .reflect(store)
         .inspect(seen.of_one(namespace))
+        .inspect(move |event| {
+            if let Ok(watcher::Event::Delete(object)) = event {
+                vanished::seen(&of_gone, kind, object);
+            }
+        })
         .applied_objects()
         .predicate_filter(relevant, PredicateConfig::default());
     // The instance's own limit is what bounds.
     let controller = Controller::for_stream_with(changes, reader, kind)
         .with_config(ControllerConfig::default().concurrency(0))
         .reconcile_on(futures::stream::poll_fn(move |task| queue.poll_recv(task)));
-    let is_instance = matches!(kind, Kind::FusionAuthInstance | Kind::ClusterFusionAuthInstance);
     let one = move |resource: Arc<Resource>, context: Arc<Context>| async move {
         if is_instance {
             instances::reconcile(kind, resource, context).await

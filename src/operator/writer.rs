@@ -73,17 +73,18 @@ impl Writer {
         gone(answer.map(|object| object.metadata.resource_version))
     }
 
-    /// Adds our finalizer, or takes it away, keeping others'.
+    /// Adds our finalizer, or takes it away, keeping others'. Whether the object is still there: of one that is gone nothing
+    /// may be begun, for nobody would end it.
     ///
     /// # Errors
     /// As `status`; a finalizer list that changed meanwhile is a conflict.
-    pub async fn finalizer(&self, object: &Resource, kind: Kind, hold: bool) -> Result<(), kube::Error> {
+    pub async fn finalizer(&self, object: &Resource, kind: Kind, hold: bool) -> Result<bool, kube::Error> {
         let finalizer = match kind {
             Kind::ClusterFusionAuthInstance => self.cluster_finalizer.as_str(),
             _ => FINALIZER,
         };
         if object.has_finalizer(finalizer) == hold {
-            return Ok(());
+            return Ok(true);
         }
         let mut finalizers = object.metadata.finalizers.clone().unwrap_or_default();
         finalizers.retain(|name| name != finalizer);
@@ -101,7 +102,7 @@ impl Writer {
         let ours = object.our_finalizers();
         let mut finalizers = object.metadata.finalizers.clone().unwrap_or_default();
         finalizers.retain(|name| !ours.contains(&name.as_str()));
-        self.finalizers(object, kind, finalizers).await
+        self.finalizers(object, kind, finalizers).await.map(drop)
     }
 
     async fn finalizers(
@@ -109,7 +110,7 @@ impl Writer {
         object: &Resource,
         kind: Kind,
         finalizers: Vec<String>,
-    ) -> Result<(), kube::Error> {
+    ) -> Result<bool, kube::Error> {
         let fewer = finalizers.len() < object.metadata.finalizers.as_ref().map_or(0, Vec::len);
         match self.patch_finalizers(object, kind, finalizers.clone()).await {
             // An object that was edited in etcd to other types: as it stands no change of it is taken, for the rules of its
@@ -125,7 +126,7 @@ impl Writer {
                 let mended = serde_json::from_value(patch).map(Patch::<Value>::Json);
                 let Ok(patch) = mended else { return Err(error) };
                 let answer = self.api(object, kind).patch_metadata(object.name(), &manager(), &patch).await;
-                gone(answer.map(drop)).map_err(|_| error)
+                is_there(answer).map_err(|_| error)
             }
             answer => answer,
         }
@@ -136,7 +137,7 @@ impl Writer {
         object: &Resource,
         kind: Kind,
         finalizers: Vec<String>,
-    ) -> Result<(), kube::Error> {
+    ) -> Result<bool, kube::Error> {
         // A merge-patch with the version: it replaces the list, so it must be the list that was seen.
         let patch = json!({
             "metadata": {
@@ -166,12 +167,12 @@ impl Writer {
                 "resourceVersion": object.metadata.resource_version,
             }
         });
-        self.merge(object, kind, &patch).await
+        self.merge(object, kind, &patch).await.map(drop)
     }
 
-    async fn merge(&self, object: &Resource, kind: Kind, patch: &Value) -> Result<(), kube::Error> {
+    async fn merge(&self, object: &Resource, kind: Kind, patch: &Value) -> Result<bool, kube::Error> {
         let api = self.api(object, kind);
-        gone(api.patch_metadata(object.name(), &manager(), &Patch::Merge(patch)).await.map(drop))
+        is_there(api.patch_metadata(object.name(), &manager(), &Patch::Merge(patch)).await)
     }
 
     /// Tells a person. An event that cannot be written stops nothing.
@@ -233,6 +234,11 @@ fn last_spec(kind: Kind, spec: &Value) -> Value {
 fn cut(text: &str, length: usize) -> &str {
     let end = (0..=length.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     text.get(..end.unwrap_or_default()).unwrap_or_default()
+}
+
+/// Whether the object was there to be changed.
+fn is_there<T>(answer: Result<T, kube::Error>) -> Result<bool, kube::Error> {
+    gone(answer.map(|_| true))
 }
 
 /// An object that is gone needs nothing more; so does one whose place was taken by a namesake (the uid differs).

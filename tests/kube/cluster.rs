@@ -256,6 +256,24 @@ impl Cluster {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// Creates an object and deletes it in the same breath, on one connection.
+    pub fn create_and_delete(&self, resources: &str, object: &Value) {
+        let name = object["metadata"]["name"].as_str().unwrap();
+        let authorization = format!("Authorization: Bearer {TOKEN}");
+        let common = ["-sS", "-k", "-o", "/dev/null", "-H", &authorization];
+        let status = Command::new("curl")
+            .args(common)
+            .args(["-H", "Content-Type: application/json", "-d", &object.to_string()])
+            .arg(format!("{}{resources}", self.url()))
+            .arg("--next")
+            .args(common)
+            .args(["-X", "DELETE"])
+            .arg(format!("{}{resources}/{name}", self.url()))
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
     /// Runs kubectl and returns what it said, whatever it said.
     pub fn kubectl_output(&self, arguments: &[&str]) -> Output {
         self.kubectl_command(arguments).stdin(Stdio::null()).output().unwrap()

@@ -152,21 +152,79 @@ fn rules_refuse_and_say_what_to_do(cluster: &Cluster) {
     }
 }
 
+/// Of each kind: what it needs, and a field that may not change with two values of it.
+const IMMUTABLE: [(&str, &str, &str, &str, &str); 14] = [
+    ("User", "username: a", "id", ID, OTHER_ID),
+    ("User", "username: a", "instanceRef", "{name: one}", "{name: one, kind: ClusterFusionAuthInstance}"),
+    ("EntityType", "name: a", "id", ID, OTHER_ID),
+    ("EntityType", "name: a", "instanceRef", "{name: one}", "{name: two}"),
+    ("Lambda", "type: JWTPopulate, body: x", "id", ID, OTHER_ID),
+    ("Lambda", "policy: {ensure: Absent}", "type", "JWTPopulate", "GoogleReconcile"),
+    ("Entity", "type: {name: t}", "id", ID, OTHER_ID),
+    ("Entity", "type: {name: t}", "clientId", "one", "two"),
+    (
+        "Entity",
+        "policy: {ensure: Absent}",
+        "type",
+        "{name: one}",
+        "{id: 3c219e58-ed0e-4b18-ad48-f4f92793ae32}",
+    ),
+    ("EntityGrant", "entity: {name: a}, user: {name: b}", "instanceRef", "{name: one}", "{name: two}"),
+    (
+        "IdentityProviderLink",
+        "identityProvider: {name: a}, user: {name: b}, identityProviderUserId: c",
+        "instanceRef",
+        "{name: one}",
+        "{name: two}",
+    ),
+    ("FusionAuthInstance", "url: 'https://a.example'", "owner", "one", "two"),
+    ("FusionAuthInstance", "url: 'https://a.example', owner: a", "tenantId", ID, OTHER_ID),
+    ("PlanApproval", "objectRef: {kind: User, name: a}", "planHash", "one", "two"),
+];
+const ID: &str = "3c219e58-ed0e-4b18-ad48-f4f92793ae32";
+const OTHER_ID: &str = "4c219e58-ed0e-4b18-ad48-f4f92793ae32";
+
 fn what_may_not_change_cannot_be_removed_and_added(cluster: &Cluster) {
     install(cluster);
-    let apply =
-        |spec: &str| cluster.kubectl_with(&["apply", "-f", "-"], &manifest("Entity", "immutable", spec));
-    let (success, said) = apply("{type: {name: company}, clientId: one}");
-    assert!(success, "{said}");
-    for changed in [
-        "{type: {name: company}, clientId: two}",
-        "{type: {name: company}}",
-        "{type: {name: other}, clientId: one}",
-    ] {
-        let (success, said) = apply(changed);
-        assert!(!success && said.contains("cannot change"), "{changed}: {said}");
+    for (number, (kind, rest, field, one, other)) in IMMUTABLE.iter().enumerate() {
+        let resource = format!("{}.{GROUP}", kind.to_lowercase());
+        let name = format!("immutable{number}");
+        let with = |value: &str| manifest(kind, &name, &format!("{{{rest}, {field}: {value}}}"));
+        let without = manifest(kind, &name, &format!("{{{rest}}}"));
+        let client = |manifest: &str| cluster.kubectl_with(&["apply", "-f", "-"], manifest);
+        let server = |manifest: &str| {
+            cluster.kubectl_with(&["apply", "--server-side", "--force-conflicts", "-f", "-"], manifest)
+        };
+        let (success, said) = client(&with(one));
+        assert!(success, "{kind}.{field}: {said}");
+        let patch = |kind: &str, patch: &str| {
+            let output = cluster.kubectl_output(&["patch", &resource, &name, "--type", kind, "-p", patch]);
+            let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            (output.status.success(), said)
+        };
+        let tries = [
+            client(&with(other)),
+            client(&without),
+            server(&with(other)),
+            cluster.kubectl_with(&["replace", "-f", "-"], &without),
+            patch("merge", &format!("{{\"spec\": {{\"{field}\": null}}}}")),
+            patch("json", &format!("[{{\"op\": \"remove\", \"path\": \"/spec/{field}\"}}]")),
+            // A whole spec at a time is no way round it either.
+            patch("merge", "{\"spec\": null}"),
+        ];
+        for (success, said) in tries {
+            let told = said.contains(&format!("{field} cannot change")) || said.contains("Required value");
+            assert!(!success && told, "{kind}.{field}: {said}");
+        }
+        cluster.kubectl(&["delete", &resource, &name]);
+        // Nor can it be added later, where it may be left out at first.
+        let (success, _) = client(&without);
+        if success {
+            let (success, said) = client(&with(one));
+            assert!(!success && said.contains(&format!("{field} cannot change")), "{kind}.{field}: {said}");
+            cluster.kubectl(&["delete", &resource, &name]);
+        }
     }
-    cluster.kubectl(&["delete", "entities.fusionkeep.dev", "immutable"]);
 }
 
 /// Columns, short names and the category; an object of the namespace's default instance names it too.
@@ -189,6 +247,17 @@ fn kubectl_shows_what_a_person_asks_for(cluster: &Cluster) {
     let (head, row) = line(&["get", "fainstance"]);
     assert_eq!(head, ["NAME", "READY", "URL", "OWNER", "AGE"]);
     assert_eq!(row[..4], ["default", "True", &scene.api.running.url(), &scene.namespace]);
+    // The status is one manager's, by server-side apply, and nothing else is.
+    let json = ["get", "fauser", "richard", "--show-managed-fields", "-o", "json"];
+    let shown: Value = serde_json::from_str(&scene.kubectl(&json)).unwrap();
+    let managers = shown["metadata"]["managedFields"].as_array().unwrap();
+    let of_status: Vec<&Value> = managers.iter().filter(|of| !of["fieldsV1"]["f:status"].is_null()).collect();
+    assert_eq!(of_status.len(), 1, "{managers:?}");
+    let of_status = of_status[0];
+    assert_eq!(
+        (&of_status["manager"], &of_status["operation"], &of_status["subresource"]),
+        (&"fusionkeep".into(), &"Apply".into(), &"status".into())
+    );
     let all = scene.kubectl(&["get", "fusionkeep", "-o", "name"]);
     assert!(all.contains("user.fusionkeep.dev/richard") && all.contains("/default"), "{all}");
     for kind in Kind::ALL {

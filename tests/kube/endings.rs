@@ -20,6 +20,9 @@ pub const TESTS: &[Test] = &[
         "endings::an_instance_that_two_operators_use_outlasts_both",
         an_instance_that_two_operators_use_outlasts_both,
     ),
+    ("endings::what_is_gone_at_once_leaves_nobody_behind", what_is_gone_at_once_leaves_nobody_behind),
+    ("endings::an_instance_does_not_wait_for_what_is_gone", an_instance_does_not_wait_for_what_is_gone),
+    ("endings::a_suspended_instance_does_nothing", a_suspended_instance_does_nothing),
     ("endings::what_was_stored_with_other_types_goes", what_was_stored_with_other_types_goes),
 ];
 
@@ -123,6 +126,102 @@ fn an_instance_that_two_operators_use_outlasts_both(cluster: &Cluster) {
     one.wait_gone(&instance);
     assert!(!is_active(&one, &id), "by its policy, and not let go");
     drop(operators);
+}
+
+/// Deleted before the finalizer is on them, objects are gone without a turn of their own: nothing is created for them then.
+fn what_is_gone_at_once_leaves_nobody_behind(cluster: &Cluster) {
+    let (scene, _operator) = Scene::at_work(cluster, "brief");
+    scene.instance("interval: 2s, guards: {maxDeletes: 1000}");
+    scene.wait_ready("fusionauthinstance/default");
+    let users = format!("/apis/fusionkeep.dev/v1alpha1/namespaces/{}/users", scene.namespace);
+    std::thread::scope(|threads| {
+        for thread in 0..6 {
+            let users = &users;
+            threads.spawn(move || {
+                for number in 0..30 {
+                    let name = format!("brief-{thread}-{number}");
+                    let object = json!({"apiVersion": "fusionkeep.dev/v1alpha1", "kind": "User",
+                        "metadata": {"name": name}, "spec": {"username": name}});
+                    cluster.create_and_delete(users, &object);
+                }
+            });
+        }
+    });
+    scene.until("all objects are gone", || {
+        scene.kubectl(&["get", "users.fusionkeep.dev", "-o", "name"]).is_empty()
+    });
+    // One that comes now is served after all of them.
+    scene.apply("User", "last", "{username: last}");
+    scene.wait_ready("user.fusionkeep.dev/last");
+    let search = json!({"search": {"queryString": "*", "numberOfResults": 500}});
+    let found = scene.api.post("/api/user/search", &search).ok();
+    let left: Vec<&Value> = found["users"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|user| {
+            user["active"] == true && user["username"].as_str().unwrap_or_default().starts_with("brief")
+        })
+        .map(|user| &user["username"])
+        .collect();
+    assert!(left.is_empty(), "nobody declares {left:?}");
+}
+
+/// Objects that went without the operator's doing: before they had a finalizer, or after somebody took it off.
+fn an_instance_does_not_wait_for_what_is_gone(cluster: &Cluster) {
+    let (scene, _operator) = Scene::at_work(cluster, "vanished");
+    let body = "bodyFrom: {configMapKeyRef: {name: nowhere, key: x}}";
+    scene.apply("Lambda", "waits", &format!("{{name: W, type: JWTPopulate, {body}}}"));
+    scene.wait_reason("lambda.fusionkeep.dev/waits", "DependencyNotReady");
+    scene.apply("User", "released", "{username: released}");
+    scene.wait_ready("user.fusionkeep.dev/released");
+    for object in ["lambda.fusionkeep.dev/waits", "user.fusionkeep.dev/released"] {
+        scene.kubectl(&["patch", object, "--type=merge", "-p", r#"{"metadata": {"finalizers": null}}"#]);
+        scene.kubectl(&["delete", object, "--wait=false"]);
+        scene.wait_gone(object);
+    }
+    scene.kubectl(&["delete", "fusionauthinstance/default", "--wait=false"]);
+    scene.wait_gone("fusionauthinstance/default");
+}
+
+fn a_suspended_instance_does_nothing(cluster: &Cluster) {
+    let (scene, operator) = Scene::at_work(cluster, "rests");
+    for name in ["kept", "deleted", "orphaned"] {
+        let policy = if name == "orphaned" { "Orphan" } else { "Deactivate" };
+        scene.apply(
+            "User",
+            name,
+            &format!("{{username: {name}, firstName: A, policy: {{deletion: {policy}}}}}"),
+        );
+        scene.wait_ready(&format!("user.fusionkeep.dev/{name}"));
+    }
+    let ids = ["kept", "deleted", "orphaned"].map(|name| scene.id(&format!("user.fusionkeep.dev/{name}")));
+    scene.instance("interval: 1s, suspend: true");
+    scene.wait_reason("fusionauthinstance/default", "Suspended");
+    scene.forget_requests();
+    scene.api.merge_patch(format!("/api/user/{}", ids[0]), &json!({"user": {"firstName": "Hand"}})).ok();
+    scene.apply("User", "new", "{username: new}");
+    scene.wait_reason("user.fusionkeep.dev/new", "InstanceSuspended");
+    for name in ["deleted", "orphaned"] {
+        scene.kubectl(&["delete", &format!("user.fusionkeep.dev/{name}"), "--wait=false"]);
+    }
+    scene.wait_gone("user.fusionkeep.dev/orphaned");
+    scene.wait_reason("user.fusionkeep.dev/deleted", "Suspended");
+    std::thread::sleep(Duration::from_secs(3));
+    let by_operator = scene.requests().into_iter().filter(|request| !request.starts_with("PATCH")).count();
+    assert_eq!(by_operator, 0, "{:?}", scene.requests());
+    assert_eq!(
+        scene.ready("user.fusionkeep.dev/kept")["status"],
+        "True",
+        "it is as declared, as far as is known"
+    );
+    let warnings = operator.log().lines().filter(|line| line.contains("\"WARN\"")).count();
+    assert_eq!(warnings, 1, "of the one that was let go: {}", operator.log());
+    scene.instance("interval: 1s");
+    scene.wait_ready("user.fusionkeep.dev/new");
+    scene.wait_gone("user.fusionkeep.dev/deleted");
+    scene.until("the drift is corrected", || scene.user("kept")["firstName"] == "A");
+    assert_eq!(ids.each_ref().map(|id| is_active(&scene, id)), [true, false, true]);
 }
 
 /// The commands of the chart's README for what the API server lets nobody change.

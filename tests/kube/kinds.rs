@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = &[
     ("kinds::a_mass_deletion_is_held_until_it_is_confirmed", a_mass_deletion_is_held_until_it_is_confirmed),
     ("kinds::what_declarations_take_away_is_held_too", what_declarations_take_away_is_held_too),
     ("kinds::a_renamed_object_keeps_its_id", a_renamed_object_keeps_its_id),
+    ("kinds::what_comes_late_is_used_at_once", what_comes_late_is_used_at_once),
 ];
 
 const OBJECTS: [&str; 5] = [
@@ -238,4 +239,64 @@ fn a_renamed_object_keeps_its_id(cluster: &Cluster) {
     scene.apply("User", "rich", "{email: r@x.com, firstName: Rich}");
     scene.until("it is kept under its new name", || scene.user("rich")["firstName"] == "Rich");
     assert_eq!(scene.id("user.fusionkeep.dev/rich"), id);
+}
+
+/// What an object waits for wakes it, however long it has waited; and what cannot be is not tried again and again.
+fn what_comes_late_is_used_at_once(cluster: &Cluster) {
+    let scene = Scene::new(cluster, "late");
+    scene.instance("interval: 1h, linkInterval: 1h");
+    let operator = scene.operator(&[]);
+    scene.wait_ready("fusionauthinstance/default");
+    scene.apply("Entity", "raviga", "{name: Raviga, type: {name: company}}");
+    scene.wait_reason("entity.fusionkeep.dev/raviga", "DependencyNotReady");
+    let theirs = json!({"user": {"username": "theirs", "password": "password"}});
+    scene.api.post("/api/user", &theirs).ok();
+    scene.apply("User", "theirs", "{username: theirs}");
+    scene.wait_reason("user.fusionkeep.dev/theirs", "Conflict");
+    scene.forget_requests();
+    // By then its own next attempt would be half a minute away.
+    std::thread::sleep(std::time::Duration::from_secs(20));
+    assert!(scene.requests().is_empty(), "neither is tried meanwhile: {:?}", scene.requests());
+    let events = scene.events();
+    assert_eq!(events.matches("Refused theirs").count(), 1, "{events}");
+    let applied = std::time::Instant::now();
+    scene.apply("EntityType", "company", "{name: Company}");
+    scene.wait_ready("entity.fusionkeep.dev/raviga");
+    assert!(applied.elapsed() < std::time::Duration::from_secs(8), "{:?}", applied.elapsed());
+    served_and_logged(&scene, &operator);
+}
+
+/// Probes, metrics of every family, and a log of JSON lines that name object and instance.
+fn served_and_logged(scene: &Scene<'_>, operator: &crate::scene::Operator) {
+    let address = operator.metrics().unwrap();
+    let curl = |path: &str| {
+        let arguments = ["-sS", "-w", "\n%{http_code} %{content_type}", &format!("http://{address}{path}")];
+        let output = std::process::Command::new("curl").args(arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(curl("/healthz").contains("\n200 "), "{}", curl("/healthz"));
+    assert!(curl("/readyz").contains("\n200 "), "{}", curl("/readyz"));
+    let metrics = curl("/metrics");
+    assert!(metrics.contains("200 application/openmetrics-text; version=1.0.0"), "{metrics}");
+    for line in [
+        "fusionkeep_reconciles_total{kind=\"Entity\",outcome=\"Created\"} 1",
+        "fusionkeep_reconciles_total{kind=\"User\",outcome=\"Refused\"} ",
+        "fusionkeep_reconcile_duration_seconds_bucket{le=\"0.005\",kind=\"User\"}",
+        "fusionkeep_queue_depth{kind=\"User\"} 0",
+        "fusionkeep_fusionauth_requests_total{method=\"POST\",route=\"/api/entity/type/{entityTypeId}\",status=\"200\"} 1",
+        "fusionkeep_instances{state=\"up\"} 1",
+        "fusionkeep_instances{state=\"down\"} 0",
+        "fusionkeep_leader 1",
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+    for unbounded in [&scene.namespace, "raviga", "theirs", "127.0.0.1"] {
+        assert!(!metrics.contains(unbounded), "{unbounded} is a label's value in {metrics}");
+    }
+    let lines: Vec<Value> =
+        operator.log().lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let created = lines.iter().find(|line| line["outcome"] == "Created").unwrap();
+    assert_eq!(created["instance"], format!("FusionAuthInstance/{}/default", scene.namespace), "{created}");
+    let of_objects: Vec<&Value> = lines.iter().filter(|line| line["message"] == "reconciled").collect();
+    assert!(of_objects.iter().all(|line| line["object"].is_string() && line["instance"].is_string()));
 }

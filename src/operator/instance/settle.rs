@@ -34,11 +34,7 @@ impl Task {
             batch.answer(&change.address, answer);
         }
         for error in &outcome.errors {
-            tracing::error!(
-                code = error.code,
-                message = without_answer(&error.message),
-                "beside the objects"
-            );
+            tracing::error!(code = error.code, why = without_answer(&error.message), "beside the objects");
         }
     }
 

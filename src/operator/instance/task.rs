@@ -39,6 +39,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 
+/// A suspended instance waits for its object.
+const AT_REST: Duration = Duration::from_secs(24 * 3600);
+
 /// One object's turn with the way back.
 pub type Turn = (Item, oneshot::Sender<Answer>);
 
@@ -204,6 +207,17 @@ impl Task {
             answer_all(turns, &Answer::Suspended);
             return;
         }
+        // Of one object the end may be asked for while its turn is: one after the other.
+        let mut addresses = BTreeSet::new();
+        let (turns, later): (Vec<Turn>, Vec<Turn>) =
+            turns.into_iter().partition(|(item, _)| addresses.insert(item.address.clone()));
+        self.distinct_turns(turns).await;
+        if !later.is_empty() {
+            Box::pin(self.turns(later)).await;
+        }
+    }
+
+    async fn distinct_turns(&mut self, turns: Vec<Turn>) {
         let (items, senders): (Vec<Item>, Vec<_>) = turns.into_iter().unzip();
         let mut items = items;
         for item in &mut items {
@@ -311,6 +325,9 @@ impl Task {
     }
 
     async fn reconnect(&mut self) {
+        if self.declared.spec.suspend {
+            return self.rest();
+        }
         match self.try_connect().await {
             Ok((connected, ledger)) => {
                 let session = &connected.session;
@@ -335,10 +352,6 @@ impl Task {
 
     async fn try_connect(&self) -> Result<(Connected, Ledger), NotConnected> {
         let spec = &self.declared.spec;
-        if spec.suspend {
-            let verdict = Verdict::reconciling("Suspended", "the instance is suspended");
-            return Err(NotConnected { verdict, key_missing: false });
-        }
         // Of an instance whose URL is refused no Secret is read.
         self.environment.judge(&self.key, spec)?;
         let keys = self.environment.keys(&self.key, spec).await?;
@@ -356,15 +369,31 @@ impl Task {
         Ok((connected, Ledger::new(loaded)))
     }
 
+    /// Suspended: nothing is tried until the object says something else.
+    fn rest(&mut self) {
+        self.retry_at = Instant::now() + AT_REST;
+        let verdict = Verdict::reconciling("Suspended", "the instance is suspended");
+        self.say(NotConnected { verdict, key_missing: false });
+    }
+
     /// The instance cannot be used, and this is why. It is tried again.
     pub(super) fn lost(&mut self, error: NotConnected) {
-        let NotConnected { verdict, key_missing } = error;
-        tracing::warn!(reason = verdict.reason, message = verdict.message, "the instance cannot be used");
         self.connected = None;
         self.ledger = None;
         let doubled = FIRST_RETRY.saturating_mul(1 << self.failures.min(10));
         self.failures = self.failures.saturating_add(1);
         self.retry_at = Instant::now() + jittered(doubled.min(LAST_RETRY));
+        let (reason, message) = (error.verdict.reason, error.verdict.message.clone());
+        if self.say(error) {
+            tracing::warn!(reason, why = message, "the instance cannot be used");
+        } else {
+            tracing::debug!(reason, why = message, "the instance cannot be used yet");
+        }
+    }
+
+    /// Tells why the instance cannot be used; whether that is news.
+    fn say(&mut self, error: NotConnected) -> bool {
+        let NotConnected { verdict, key_missing } = error;
         let changed = self.state.send_if_modified(|state| {
             let changed = state.verdict != verdict || state.key_missing != key_missing;
             state.verdict = verdict;
@@ -378,6 +407,7 @@ impl Task {
                 self.wake_turned_away();
             }
         }
+        changed
     }
 
     fn wake_turned_away(&mut self) {
