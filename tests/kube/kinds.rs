@@ -219,6 +219,11 @@ fn a_renamed_object_keeps_its_id(cluster: &Cluster) {
     assert!(success, "{said}");
     scene.wait_ready("user.fusionkeep.dev/richard");
     assert_eq!(scene.id("user.fusionkeep.dev/richard"), id);
+    // Until the former one is pruned, several looks at both find the new one as it is.
+    let said = scene.wait_reason("user.fusionkeep.dev/dick", "DeclaredTwice");
+    assert!(said.contains("/richard was moved from it"), "{said}");
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    assert_eq!(scene.ready("user.fusionkeep.dev/richard")["status"], "True");
     scene.kubectl(&["delete", "user.fusionkeep.dev/dick", "--wait=false"]);
     scene.wait_gone("user.fusionkeep.dev/dick");
     std::thread::sleep(std::time::Duration::from_secs(3));

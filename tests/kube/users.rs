@@ -81,6 +81,10 @@ fn drift_is_reported_where_the_policy_says_so(cluster: &Cluster) {
     scene.until("the drift is seen", || scene.get(USER)["status"]["drift"]["paths"] == json!(["firstName"]));
     assert_eq!(scene.user("richard")["firstName"], "canary-hand", "reported, not corrected");
     assert!(!scene.get(USER).to_string().contains("canary-hand"), "paths, no values");
+    // Undone by hand, nothing differs, and nothing is said of it any more.
+    scene.api.merge_patch(format!("/api/user/{id}"), &json!({"user": {"firstName": "R"}})).ok();
+    scene.wait_reason(USER, "AsDeclared");
+    assert!(scene.get(USER)["status"]["drift"].is_null());
     // A change of the declaration is no drift.
     scene.apply("User", "richard", "{email: r@piedpiper.com, firstName: S, policy: {drift: Report}}");
     scene.until("the declaration is applied", || scene.user("richard")["firstName"] == "S");

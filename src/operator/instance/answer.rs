@@ -44,6 +44,18 @@ pub struct Change {
 }
 
 impl Answer {
+    /// Whether a later look could find nothing to do, and the status has to say so then.
+    pub fn is_unsettled(&self) -> bool {
+        matches!(
+            self,
+            Answer::Drifted { .. }
+                | Answer::AwaitsApproval { .. }
+                | Answer::Held { .. }
+                | Answer::Refused { .. }
+                | Answer::Failed { .. }
+        )
+    }
+
     /// A short word for metrics.
     pub fn word(&self) -> &'static str {
         match self {

@@ -75,6 +75,7 @@ impl Task {
             }
         }
         self.stop_stalled(&mut batch);
+        self.judge_former(&mut batch);
         self.judge_deletions(&mut batch);
         self.judge_dependencies(&mut batch);
         if let Err(error) = self.serve(&mut batch).await {
@@ -91,6 +92,23 @@ impl Task {
                     &address,
                     Answer::Refused { reason: "KeyLacksPermission", message: message.clone() },
                 );
+            }
+        }
+    }
+
+    /// The names under which known objects stood before, with the objects.
+    pub(super) fn former(&self) -> BTreeMap<Address, Address> {
+        let moved = self.known.values().filter_map(|object| Some((object.moved_from.clone()?, object)));
+        moved.map(|(former, object)| (former, object.address.clone())).collect()
+    }
+
+    /// An object that was renamed and is there under its former name still, as between an apply and a pruning: the new one
+    /// goes on, and the former one waits for its end.
+    fn judge_former(&self, batch: &mut Batch) {
+        for (former, address) in self.former() {
+            if batch.wanted.contains_key(&former) {
+                let message = format!("{address} was moved from it and keeps what is live; delete this one");
+                batch.answer(&former, Answer::Refused { reason: "DeclaredTwice", message });
             }
         }
     }

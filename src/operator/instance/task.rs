@@ -60,6 +60,9 @@ pub struct Task {
     pub(super) stalled_kinds: HashMap<Kind, String>,
     pub(super) cancel: Cancel,
     pub(super) links_due: Instant,
+    /// Objects whose status says that they are not, or not quite, as declared: what stood in the way may pass without leaving
+    /// a difference.
+    pub(super) unsettled: BTreeSet<Address>,
     /// Objects that were turned away while the instance could not be used.
     turned_away: BTreeSet<Address>,
     /// What was written of `allow-deletes` as it was used up: seen again, it is no person's word.
@@ -98,6 +101,7 @@ pub fn spawn(
         stalled_kinds: HashMap::new(),
         cancel,
         links_due: Instant::now(),
+        unsettled: BTreeSet::new(),
         turned_away: BTreeSet::new(),
         told_left: BTreeSet::new(),
         failures: 0,
@@ -165,6 +169,7 @@ impl Task {
             Request::Forget(address) => {
                 self.known.remove(&address);
                 self.deletions.forget(&address);
+                self.unsettled.remove(&address);
                 self.turned_away.remove(&address);
             }
         }
@@ -241,6 +246,11 @@ impl Task {
         };
         for (address, sender) in addresses.into_iter().zip(senders) {
             let answer = answers.remove(&address).unwrap_or_else(|| self.unavailable());
+            if answer.is_unsettled() {
+                self.unsettled.insert(address.clone());
+            } else {
+                self.unsettled.remove(&address);
+            }
             if matches!(answer, Answer::Unavailable { .. }) {
                 self.turned_away.insert(address);
             }

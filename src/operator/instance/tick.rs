@@ -1,6 +1,7 @@
 //! An instance's tick: reads what is due in pages and has those objects reconciled that differ. What is as declared costs
 //! its share of a page and nothing more.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -39,7 +40,11 @@ impl Task {
         if !differing.is_empty() {
             tracing::info!(objects = differing.len(), "objects differ");
         }
-        self.wakes.objects(differing);
+        let former = self.former().into_keys().filter(|former| self.known.contains_key(former));
+        let others = self.unsettled.iter().cloned().chain(former).filter(|address| {
+            with_links || !matches!(address.kind, Kind::EntityGrant | Kind::IdentityProviderLink)
+        });
+        self.wakes.objects(differing.into_iter().chain(others).collect::<BTreeSet<_>>());
     }
 
     /// Deletions that were held go on once those before them are an hour old.
@@ -71,13 +76,16 @@ impl Task {
     /// Plans all that is due, kind by kind, and keeps what has something to do.
     async fn compare(&mut self, with_links: bool) -> Result<Vec<Address>, crate::engine::error::Error> {
         let mut differing = Vec::new();
+        let former = self.former();
         for kind in Kind::OBJECTS {
             let pair = matches!(kind, Kind::EntityGrant | Kind::IdentityProviderLink);
             if pair && !with_links {
                 continue;
             }
+            let is_due =
+                |object: &Object| object.address.kind == kind && !former.contains_key(&object.address);
             let due: Vec<Arc<Object>> =
-                self.known.values().filter(|object| object.address.kind == kind).cloned().collect();
+                self.known.values().filter(|object| is_due(object)).cloned().collect();
             for chunk in due.chunks(CHUNK) {
                 let targets = chunk.iter().map(|object| object.address.clone()).collect();
                 let objects = self.with_references(chunk);
