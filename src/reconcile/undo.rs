@@ -102,8 +102,11 @@ impl Undoing<'_> {
         let change = self.change;
         let mut planned = Planned::new(change.address.clone(), change.key.clone());
         planned.uses = unique::uses(&change.key, self.live.or(self.before));
+        // What an undoing only intended before it was cut off was not made again.
+        let only_intended = |entry: &Entry| entry.intent && self.live.is_none();
         if let (Action::Delete, Some(entry)) = (change.action, self.recorded)
             && !entry.deactivated_by_us
+            && !only_intended(entry)
         {
             // It was made or adopted again since, and that is not this change's to touch.
             planned.verdict = settled(entry, self.live, None);

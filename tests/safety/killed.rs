@@ -11,6 +11,7 @@ use super::scene::{Scene, manifests};
 use crate::command::{shown, stdout};
 use crate::engine::state::state;
 
+const GROUP: &str = "/api/group/{groupId}";
 const ARGUMENTS: [&str; 5] =
     ["--auto-approve", "--prune", "--parallelism=1", "--allow-hard-delete", "--max-deletes=100"];
 
@@ -202,10 +203,10 @@ async fn a_runner_that_is_killed_at_any_request_leaves_what_the_next_one_mends()
     assert!(deaths * every > 60, "{deaths} deaths");
 }
 
-/// Runs the command and kills it when its n-th group is about to be made.
-async fn killed_at_group(scene: &Scene, mut command: std::process::Command, number: u64) {
-    let rule = json!([{"fault": "latency", "milliseconds": 30_000, "method": "POST",
-        "route": "/api/group/{groupId}", "nth": number}]);
+/// Runs the command and kills it when its n-th POST to the route has arrived and is not begun.
+async fn killed_at(scene: &Scene, mut command: std::process::Command, route: &str, number: u64) {
+    let rule = json!([{"fault": "latency", "milliseconds": 30_000, "method": "POST", "route": route,
+        "nth": number}]);
     scene.world.faults(rule).await;
     let mut child = command.spawn().unwrap();
     assert!(scene.struck(&mut child).await, "{}", shown(&child.wait_with_output().unwrap()));
@@ -227,7 +228,7 @@ async fn an_adoption_that_was_cut_off_still_takes_a_password_for_the_live_one() 
         command
     };
     // The headers of two chains, the intent and its header; then it dies.
-    killed_at_group(&scene, adopt(), 5).await;
+    killed_at(&scene, adopt(), GROUP, 5).await;
     let intended = stdout(&scene.run(&["list"]));
     assert!(intended.contains("creation not finished"), "it died in between: {intended}");
     let again = adopt().output().unwrap();
@@ -238,8 +239,8 @@ async fn an_adoption_that_was_cut_off_still_takes_a_password_for_the_live_one() 
     assert!(stdout(&plan).contains("no changes: 1 object"), "{}", shown(&plan));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_undo_that_was_cut_off_is_finished_by_the_next_one() {
+/// A run's deletion of a lambda is undone; that is killed at a request, and asked for again.
+async fn undone_after_death(route: &str, number: u64, was_made: bool) {
     let scene = Scene::new().await;
     let kept = || ("User", "kept", json!({"username": "kept"}));
     let lambda = ("Lambda", "claims", json!({"type": "JWTPopulate", "body": "function populate() {}"}));
@@ -252,13 +253,22 @@ async fn an_undo_that_was_cut_off_is_finished_by_the_next_one() {
         names
     };
     let journal = journals()[1].display().to_string();
-    // The header, the intent and its header; the lambda stands there by then.
-    killed_at_group(&scene, scene.command(&["undo", &journal, "--auto-approve"]), 4).await;
+    killed_at(&scene, scene.command(&["undo", &journal, "--auto-approve"]), route, number).await;
     let live = scene.world.get("/api/lambda").await;
-    assert!(live["lambdas"].to_string().contains("claims"), "{live:#}");
+    assert_eq!(live["lambdas"].to_string().contains("claims"), was_made, "{live:#}");
     assert!(stdout(&scene.run(&["list"])).contains("creation not finished"));
     let again = scene.run(&["undo", &journal, "--auto-approve"]);
     assert_eq!(again.status.code(), Some(0), "{}", shown(&again));
     let listed = stdout(&scene.run(&["list"]));
     assert!(listed.contains("Lambda/claims") && !listed.contains("not finished"), "{listed}");
+    let live = scene.world.get("/api/lambda").await;
+    assert!(live["lambdas"].to_string().contains("claims"), "{live:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_undo_that_was_cut_off_is_finished_by_the_next_one() {
+    // The header, the intent and its header; the lambda stands there by then.
+    undone_after_death(GROUP, 4, true).await;
+    // The record intends the lambda, and nothing made it.
+    undone_after_death("/api/lambda/{lambdaId}", 1, false).await;
 }
