@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::document;
 use super::finding::Finding;
 use super::input::StandardInput;
+use super::locate;
 use super::read;
 use super::source::{Locator, SourceFile};
 use super::yaml;
@@ -48,21 +48,21 @@ fn in_file(
         }
     }
     let locator = Locator::new(file);
-    for part in document::parts(file) {
+    for part in locate::parts(file) {
         let lines = (file.line(part.start), 0)..=(file.line(part.end), u32::MAX);
         if questions.range(lines).next().is_none() {
             continue;
         }
         yaml::read(file.format, &file.text, part, &mut |document| {
             let Some(tree) = &document.tree else { return };
-            for root in document::declarations(tree.root()).into_values() {
+            for root in locate::declarations(tree.root()).into_values() {
                 let kind = locator.place(root.get("kind").map_or(root.at(), |kind| kind.at()));
                 for &number in questions.get(&(kind.line, kind.column)).into_iter().flatten() {
                     let (Some((_, pointer)), Some(answer)) = (asked.get(number), answers.get_mut(number))
                     else {
                         continue;
                     };
-                    let (at, length) = document::point(root, pointer);
+                    let (at, length) = locate::point(root, pointer);
                     let place = locator.place(at);
                     let line = file.shown_line(place.line, &Finding::error("", "", at, length));
                     *answer = line.map(|line| (place, line));

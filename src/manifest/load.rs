@@ -14,7 +14,7 @@ use super::finding::Finding;
 use super::input::{Input, StandardInput};
 use super::resolve::{self, Everything};
 use super::source::SourceFile;
-use super::{bodies, read};
+use super::{bodies, locate, read};
 use crate::model::Address;
 
 /// Bytes of manifests that are handed to a thread at a time.
@@ -152,7 +152,7 @@ fn read_all(files: &[SourceFile]) -> Vec<(usize, Batch)> {
     for (index, file) in files.iter().enumerate() {
         let mut share: Vec<Range<usize>> = Vec::new();
         let mut size = 0;
-        for part in document::parts(file) {
+        for part in locate::parts(file) {
             size += part.len();
             share.push(part);
             if size >= SHARE {

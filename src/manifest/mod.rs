@@ -18,6 +18,7 @@ mod hints;
 mod input;
 mod judge;
 mod load;
+mod locate;
 mod mask;
 pub mod one;
 mod read;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::document;
 use super::input::{Instance, Object};
 use super::source::SourceFile;
 use super::yaml::Format;
 use super::{Diagnostic, sort};
+use super::{document, locate};
 use crate::model::{API_VERSION, Kind, Spec};
 
 /// What an API server holds of one of our objects, as far as it matters here.
@@ -54,7 +54,7 @@ pub fn stored(stored: &Stored<'_>) -> Result<Typed, Vec<Diagnostic>> {
     // Spliced, not parsed: numbers stay as they are written.
     let text = format!("{},\"spec\":{}}}", head.strip_suffix('}').unwrap_or(&head), spec.get());
     let file = SourceFile::new("cluster", None, Format::Json, text);
-    let parts = document::parts(&file);
+    let parts = locate::parts(&file);
     let mut batch = document::read(&file, 0, &parts);
     let mut diagnostics = file.diagnostics(std::mem::take(&mut batch.findings), batch.more_findings);
     sort(&mut diagnostics);

@@ -11,9 +11,10 @@ use std::ops::Range;
 use secrecy::SecretSlice;
 
 use super::diagnostic::{Diagnostic, Severity};
-use super::document::{self, KeyedDocument, Origin};
+use super::document::{KeyedDocument, Origin};
 use super::finding::Finding;
 use super::input::{Input, Instance, Object};
+use super::locate::locate;
 use super::source::SourceFile;
 use crate::model::Address;
 
@@ -122,7 +123,7 @@ impl Everything {
             let (Some(source), Some(findings)) = (files.get(file), findings.get_mut(file)) else { continue };
             let questions: Vec<(usize, &str)> =
                 problems.iter().map(|(at, _, problem)| (*at, problem.pointer.as_str())).collect();
-            let places = document::locate(source, &Range { start, end }, &questions);
+            let places = locate(source, &Range { start, end }, &questions);
             for ((at, length), (_, address, problem)) in places.into_iter().zip(problems) {
                 let Problem { severity, code, message, hint, .. } = problem;
                 let finding = Finding { severity, hint, ..Finding::error(code, message, at, length) };
