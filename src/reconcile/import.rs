@@ -1,21 +1,32 @@
 //! `--bulk-create`: new users through import, many in one call.
 //!
-//! Import sends no webhooks, no e-mails and skips verification; the front end says so.
+//! Import sends no webhooks and no e-mails and skips verification; the plan says so.
 
 use serde_json::{Value, json};
 
 use crate::model::Kind;
 
-use super::{Action, Call, Change, ContentType, Method, Plan, Purpose, SecretSlot};
+use super::{Action, Call, Change, ContentType, Method, Plan, Problem, Purpose, SecretSlot};
 
 /// Turns the plan's plain creates of users into imports of at most `batch` users each. Left as they are: users
 /// who wait for another change, and those whose creation is to send a message.
 pub fn bulk_create(plan: &mut Plan, batch: u32) {
     plan.import_batch = Some(batch.max(1));
+    let mut users = 0;
     for change in &mut plan.changes {
         if let Some(import) = as_import(change) {
             change.calls = vec![import];
+            users += 1;
         }
+    }
+    if users > 0 {
+        let message = format!(
+            "{users} {} created through import: FusionAuth sends neither webhooks nor e-mails for them, and no \
+             verification is asked for",
+            if users == 1 { "user is" } else { "users are" }
+        );
+        let hint = "leave --bulk-create out where others wait for these webhooks or e-mails";
+        plan.warnings.push(Problem::error("bulk-create", message, hint));
     }
 }
 

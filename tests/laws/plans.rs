@@ -334,6 +334,8 @@ fn new_users_go_in_batches() {
     bulk_create(&mut planned, 4);
     let imports: Vec<_> = planned.changes.iter().filter(|change| is_batchable(change)).collect();
     assert_eq!(imports.len(), 6, "who gets a message is created alone");
+    let told = planned.warnings.iter().find(|warning| warning.code == "bulk-create").unwrap();
+    assert!(told.message.contains("users are created through import"), "{}", told.message);
     // Five of one group in two calls, one of another, one create.
     assert_eq!(planned.predicted_calls(), 4);
     let groups = imports.iter().flat_map(|change| &change.calls).map(import_group).collect::<Vec<_>>();
