@@ -88,6 +88,26 @@ fn what_was_edited_by_hand_is_refused_and_made_anew() {
 }
 
 #[test]
+fn a_header_that_was_renamed_is_named_and_counts_again_under_its_name() {
+    let served = applied();
+    let header = groups(&served, "fusionkeep/").remove(0);
+    served.send("PATCH", &path(&header), &json!({ "group": { "name": "renamed by hand" } }));
+    let plan = served.run(&["plan", INPUT[0], INPUT[1]]);
+    assert!(stderr(&plan).contains("the record is lost"), "{}", shown(&plan));
+    let adopted = served.run(&["adopt", INPUT[0], INPUT[1], "--auto-approve"]);
+    assert_ne!(adopted.status.code(), Some(0), "{}", shown(&adopted));
+    let (said, name) = (stderr(&adopted), header["name"].as_str().unwrap());
+    assert!(said.contains(&format!("given another name; it is \"{name}\"")), "{said}");
+    assert!(said.contains("give it this name again"), "{said}");
+    served.send("PATCH", &path(&header), &json!({ "group": { "name": name } }));
+    wait(&served);
+    let plan = served.run(&["plan", INPUT[0], INPUT[1]]);
+    assert!(stdout(&plan).contains("no changes: 30 objects"), "{}", shown(&plan));
+    let apply = served.run(&["apply", INPUT[0], INPUT[1], "--auto-approve"]);
+    assert_eq!(apply.status.code(), Some(0), "{}", shown(&apply));
+}
+
+#[test]
 fn a_header_that_says_nothing_of_its_run_is_made_anew_once_nobody_can_be_at_work() {
     let served = applied();
     for group in groups(&served, "fusionkeep/") {

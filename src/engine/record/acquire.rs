@@ -177,6 +177,8 @@ impl Chain {
             return Ok(true);
         }
         match self.locks.get(id).await {
+            // No search by name finds it, and no run can go past it.
+            Ok(Some(group)) if group.name != name => Err(RecordError::Renamed { id, name }),
             Ok(Some(group)) => Ok(group.data == fields),
             // It was refused, and it is not there any more: somebody had it and is further by now.
             Ok(None) if created.is_ok() => Ok(false),

@@ -17,6 +17,8 @@ pub enum RecordError {
     Lost { objects: u64 },
     #[error("the record is damaged: {what}")]
     Damaged { what: String },
+    #[error("the group {id} of the record was given another name; it is \"{name}\"")]
+    Renamed { id: Uuid, name: String },
     #[error("the record's seal does not fit what it holds: it was edited by somebody without the runner key")]
     WrongSeal,
     #[error("the record has version {found}; this fusionkeep knows {RECORD_VERSION}")]
@@ -64,6 +66,9 @@ impl RecordError {
             RecordError::Lost { .. } => "`fusionkeep adopt` rebuilds the record from the manifests",
             RecordError::Damaged { .. } | RecordError::WrongSeal => {
                 "`fusionkeep adopt` rebuilds the record from the manifests; what is not declared is let go"
+            }
+            RecordError::Renamed { .. } => {
+                "give it this name again, and the record is as it was; or delete the group, and `fusionkeep adopt`"
             }
             RecordError::NewerVersion { .. } => "use the fusionkeep that wrote it, or a newer one",
             RecordError::NotVerified { .. } => {
