@@ -145,6 +145,14 @@ mod tests {
     }
 
     #[test]
+    fn a_hundred_thousand_objects_are_read_in_a_few_dozen_requests() {
+        let all = entries(100_000, 20);
+        let all: Vec<&Entry> = all.iter().collect();
+        let (count, cuts) = cut(&all, &BTreeSet::new(), 0, &derivation()).unwrap();
+        assert!(count <= 36 && fits(&cuts), "{count}");
+    }
+
+    #[test]
     fn only_what_changed_is_cut_until_it_does_not_fit() {
         let few = entries(1000, 10);
         let few: Vec<&Entry> = few.iter().collect();
