@@ -75,8 +75,8 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct ReleaseArguments {
-    /// A namespace; all when absent
-    #[arg(long = "namespace", value_name = "NAME")]
+    /// A namespace; repeatable, all when absent
+    #[arg(long = "namespace", value_name = "NAME", env = "FUSIONKEEP_NAMESPACE", value_delimiter = ',')]
     namespaces: Vec<String>,
 }
 

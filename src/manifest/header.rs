@@ -35,7 +35,7 @@ pub(super) const SERVER_METADATA: &[&str] = &[
 pub const MOVED_FROM: &str = "fusionkeep.dev/moved-from";
 
 /// Annotations of our group that mean something, to the command or to the operator.
-const ANNOTATIONS: &[&str] =
+pub(super) const ANNOTATIONS: &[&str] =
     &[MOVED_FROM, "fusionkeep.dev/allow-deletes", "fusionkeep.dev/reconcile", "fusionkeep.dev/take-over"];
 
 /// Findings that are told of one document's head.

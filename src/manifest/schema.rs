@@ -1,6 +1,8 @@
 //! JSON Schemas of the manifests, one a kind and one for all, made from the types: for editors, `kubeconform`,
 //! `explain`, and for telling all that does not fit a document.
 
+mod closed;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -8,7 +10,8 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::header::{METADATA, SERVER_METADATA};
+use self::closed::{LABEL_VALUE, NAMESPACE, OBJECT_NAME, QUALIFIED_NAME, also, close};
+use super::header::{ANNOTATIONS, METADATA, SERVER_METADATA};
 use crate::model::{
     API_VERSION, ClusterFusionAuthInstanceSpec, EntityGrantSpec, EntitySpec, EntityTypeSpec,
     FusionAuthInstanceSpec, IdentityProviderLinkSpec, Kind, LambdaSpec, PlanApprovalSpec, UserSpec,
@@ -55,6 +58,10 @@ fn document(kind: Kind) -> Value {
     if let Some(object) = spec.as_object_mut() {
         object.remove("title");
         object.remove("$schema");
+        if kind.is_object() && kind != Kind::User {
+            let deactivated = json!({ "properties": { "policy": { "properties": { "deletion": { "const": "Deactivate" } }, "required": ["deletion"], "type": "object" } }, "required": ["policy"] });
+            also(object, json!({ "not": deactivated }));
+        }
     }
     let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -65,7 +72,7 @@ fn document(kind: Kind) -> Value {
         "properties": {
             "apiVersion": { "const": API_VERSION, "description": "The API version of the kind." },
             "kind": { "const": kind.as_str(), "description": "The kind." },
-            "metadata": metadata(),
+            "metadata": metadata(kind),
             "spec": spec,
             "status": { "description": "Written by the operator; ignored." },
         },
@@ -94,15 +101,30 @@ fn spec(kind: Kind, generator: &mut SchemaGenerator) -> Value {
     }
 }
 
-fn metadata() -> Value {
+fn metadata(kind: Kind) -> Value {
     let mut properties = Map::new();
     for (name, description) in METADATA {
         let schema = match *name {
-            "name" => json!({ "type": "string", "minLength": 1, "maxLength": 253 }),
-            "namespace" => json!({ "type": ["string", "null"], "maxLength": 63 }),
-            _ => {
-                json!({ "type": ["object", "null"], "additionalProperties": { "type": ["string", "null"] } })
+            "name" => json!({ "type": "string", "minLength": 1, "maxLength": 253, "pattern": OBJECT_NAME }),
+            // It belongs to none.
+            "namespace" if kind == Kind::ClusterFusionAuthInstance => {
+                json!({ "type": ["string", "null"], "not": { "type": "string" } })
             }
+            "namespace" => json!({ "type": ["string", "null"], "maxLength": 63, "pattern": NAMESPACE }),
+            "labels" => json!({
+                "type": ["object", "null"],
+                "propertyNames": { "pattern": QUALIFIED_NAME },
+                "additionalProperties": { "type": ["string", "null"], "pattern": LABEL_VALUE },
+            }),
+            _ => json!({
+                "type": ["object", "null"],
+                "propertyNames": {
+                    "pattern": QUALIFIED_NAME,
+                    "if": { "pattern": "^[^/]*fusionkeep[^/]*/" },
+                    "then": { "enum": ANNOTATIONS },
+                },
+                "additionalProperties": { "type": ["string", "null"] },
+            }),
         };
         let mut schema = schema;
         if let Some(schema) = schema.as_object_mut() {
@@ -151,87 +173,4 @@ fn all() -> Value {
         "allOf": branches,
         DEFINITIONS: definitions,
     })
-}
-
-/// Refuses unknown fields wherever fields are listed, and says by JSON Schema's own words what the types say by
-/// extensions (`x-exactly-one-of` and the like).
-fn close(schema: &mut Value) {
-    match schema {
-        Value::Array(items) => items.iter_mut().for_each(close),
-        Value::Object(object) => {
-            object.values_mut().for_each(close);
-            let describes_object = object.get("type") == Some(&json!("object"))
-                || object
-                    .get("type")
-                    .and_then(Value::as_array)
-                    .is_some_and(|types| types.contains(&json!("object")));
-            if describes_object && object.contains_key("properties") {
-                object.entry("additionalProperties").or_insert(Value::Bool(false));
-            }
-            if object
-                .get("enum")
-                .and_then(Value::as_array)
-                .is_some_and(|names| names.contains(&json!("JWTPopulate")))
-            {
-                add_lambda_aliases(object);
-            }
-            constrain(object);
-        }
-        _ => {}
-    }
-}
-
-/// Lambda types that the vendor's pages write in a short form, which the reader takes as well.
-fn add_lambda_aliases(object: &mut Map<String, Value>) {
-    if let Some(Value::Array(names)) = object.get_mut("enum") {
-        let short: Vec<Value> = names
-            .iter()
-            .filter_map(|name| {
-                name.as_str()?.strip_prefix("SCIMServer").map(|rest| format!("SCIM{rest}").into())
-            })
-            .collect();
-        names.extend(short);
-    }
-}
-
-fn constrain(object: &mut Map<String, Value>) {
-    let names = |key: &str| -> Option<Vec<String>> {
-        let names = object.get(key)?.as_array()?;
-        Some(names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect())
-    };
-    // In a one-of, null counts as absent.
-    let one_of = |names: Vec<String>| {
-        let branches: Vec<Value> = names
-            .iter()
-            .map(|name| json!({ "required": [name], "properties": { name.as_str(): { "not": { "type": "null" } } } }))
-            .collect();
-        json!({ "oneOf": branches })
-    };
-    let mut constraints = Vec::new();
-    if let Some(names) = names("x-exactly-one-of") {
-        constraints.push(one_of(names));
-    }
-    let mut living = Vec::new();
-    if let Some(names) = names("x-exactly-one-of-unless-absent") {
-        living.push(one_of(names));
-    }
-    if let Some(names) = names("x-required-unless-absent") {
-        let not_null: Map<String, Value> =
-            names.iter().map(|name| (name.clone(), json!({ "not": { "type": "null" } }))).collect();
-        living.push(json!({ "required": names, "properties": not_null }));
-    }
-    if !living.is_empty() {
-        constraints.push(json!({
-            "if": {
-                "required": ["policy"],
-                "properties": {
-                    "policy": { "type": "object", "required": ["ensure"], "properties": { "ensure": { "const": "Absent" } } },
-                },
-            },
-            "else": { "allOf": living },
-        }));
-    }
-    if !constraints.is_empty() {
-        object.insert("allOf".to_owned(), constraints.into());
-    }
 }

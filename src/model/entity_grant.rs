@@ -23,6 +23,7 @@ kind_spec! {
         pub recipient_entity: Option<EntityReference>,
         /// Permissions of the entity's type. The whole set: one that was added by hand is drift.
         #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        #[schemars(extend("x-form-of-items" = "filled"))]
         pub permissions: Declared<Vec<String>>,
         /// Data of your own about the grant.
         #[serde(default, skip_serializing_if = "Declared::is_absent")]

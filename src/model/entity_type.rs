@@ -18,6 +18,7 @@ kind_spec! {
         pub id: NonNull<Id>,
         /// FusionAuth's name, unique; `metadata.name` when absent.
         #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+        #[schemars(extend("x-form" = "filled"))]
         pub name: NonNull<String>,
         /// Data of your own: a key that is not declared is not touched.
         #[serde(default, skip_serializing_if = "Declared::is_absent")]
@@ -43,6 +44,7 @@ pub struct JwtConfiguration {
     pub access_token_key_id: Declared<Id>,
     /// How long access tokens are valid, in seconds.
     #[serde(default, skip_serializing_if = "Declared::is_absent")]
+    #[schemars(extend("x-least" = 1))]
     pub time_to_live_in_seconds: Declared<i64>,
 }
 
@@ -54,6 +56,7 @@ pub struct EntityTypePermission {
     #[serde(default, skip_serializing_if = "NonNull::is_absent")]
     pub id: NonNull<Id>,
     /// The name, unique in the entity type.
+    #[schemars(extend("x-form" = "filled"))]
     pub name: String,
     /// What the permission is for.
     #[serde(default, skip_serializing_if = "Declared::is_absent")]

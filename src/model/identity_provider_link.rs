@@ -16,7 +16,10 @@ kind_spec! {
     /// A link between a user and an account at an identity provider. Its key never changes.
     #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
     #[serde(rename_all = "camelCase")]
-    #[schemars(title = "IdentityProviderLink")]
+    #[schemars(
+        title = "IdentityProviderLink",
+        extend("x-any-of" = ["identityProviderUserId", "pendingLink"]),
+    )]
     pub struct IdentityProviderLinkSpec {
         /// The identity provider, by live name or by id.
         pub identity_provider: Reference,
@@ -24,6 +27,7 @@ kind_spec! {
         pub user: UserReference,
         /// The account's id at the identity provider. With `pendingLink` it may be left out.
         #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+        #[schemars(extend("x-form" = "filled"))]
         pub identity_provider_user_id: NonNull<String>,
         /// Sent when the link is created, never again, never compared: a login overwrites both.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,7 +44,7 @@ kind_spec! {
 pub struct IdentityProviderLinkInitial {
     /// A name for people to know the account by.
     #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("x-form" = "filled"))]
     pub display_name: NonNull<String>,
     /// The source of the identity provider's token.
     #[serde(default, skip_serializing_if = "NonNull::is_absent")]
@@ -52,6 +56,7 @@ pub struct IdentityProviderLinkInitial {
 #[serde(rename_all = "camelCase")]
 pub struct PendingLink {
     /// The pending link's id, or a source of it.
+    #[schemars(extend("x-form" = "filled"))]
     pub id: PendingLinkId,
 }
 

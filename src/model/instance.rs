@@ -24,8 +24,10 @@ macro_rules! instance_spec {
         pub struct $name {
             $($(#[$field_attribute])* pub $field: $type,)*
             /// The base URL, http or https, with an optional path.
+            #[schemars(extend("x-form" = "url"))]
             pub url: String,
             /// Who owns what is kept here: 1 to 63 of a to z, 0 to 9 and "-". Two owners never change one object.
+            #[schemars(extend("x-form" = "owner"))]
             pub owner: String,
             /// The tenant; may be left out when there is only one.
             #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
@@ -37,11 +39,11 @@ macro_rules! instance_spec {
             pub guards: Guards,
             /// The operator's: how often all objects are compared, such as `10m`.
             #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
-            #[schemars(with = "Option<String>")]
+            #[schemars(with = "Option<String>", extend("x-form" = "interval"))]
             pub interval: NonNull<String>,
             /// The operator's: how often links and grants are compared, such as `6h`.
             #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
-            #[schemars(with = "Option<String>")]
+            #[schemars(with = "Option<String>", extend("x-form" = "interval"))]
             pub link_interval: NonNull<String>,
             /// How the server's certificate is judged.
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,7 +117,10 @@ pub struct InstanceAllow {
     /// The kinds; User, Entity, EntityGrant and IdentityProviderLink when absent. A Lambda is code in every
     /// token.
     #[serde(default = "default_allowed_kinds", deserialize_with = "kinds_or_default")]
-    #[schemars(with = "Option<Vec<Kind>>")]
+    #[schemars(with = "Option<Vec<Kind>>", extend("x-never" = [{
+        "type": "array",
+        "contains": { "enum": ["FusionAuthInstance", "ClusterFusionAuthInstance", "PlanApproval"] },
+    }]))]
     pub kinds: Vec<Kind>,
     /// Whether their objects may adopt what exists.
     #[serde(default, deserialize_with = "null_as_default")]
@@ -143,6 +148,7 @@ fn kinds_or_default<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Ki
 pub struct AllowedNamespaces {
     /// Names of namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-form-of-items" = "namespace"))]
     pub names: Option<Vec<String>>,
     /// Labels that a namespace must carry.
     #[serde(default, skip_serializing_if = "Option::is_none")]

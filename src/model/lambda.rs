@@ -24,15 +24,18 @@ kind_spec! {
         pub id: NonNull<Id>,
         /// FusionAuth's name; `metadata.name` when absent.
         #[serde(default, skip_serializing_if = "NonNull::is_absent")]
+        #[schemars(extend("x-form" = "filled"))]
         pub name: NonNull<String>,
         /// The type, which decides when FusionAuth calls it and by which function name. It cannot change.
         #[serde(rename = "type")]
         pub lambda_type: Option<LambdaType>,
         /// The source text.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(extend("x-form" = "filled"))]
         pub body: Option<String>,
         /// The file with the source text, relative to the manifest (the command only).
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(extend("x-form" = "filled"))]
         pub body_file: Option<String>,
         /// The key of a ConfigMap with the source text.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,8 +62,10 @@ pub struct BodySource {
 #[serde(rename_all = "camelCase")]
 pub struct ConfigMapKeyRef {
     /// The name of the ConfigMap.
+    #[schemars(extend("x-form" = "filled"))]
     pub name: String,
     /// The key in the ConfigMap.
+    #[schemars(extend("x-form" = "filled"))]
     pub key: String,
 }
 

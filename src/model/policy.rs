@@ -9,6 +9,10 @@ use super::{ApprovalMode, Deletion, Kind, NonNull, row};
 /// What becomes of an object that is adopted, drifts or is no longer declared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-never" = [{
+    "required": ["ensure", "protect"],
+    "properties": { "ensure": { "const": "Absent" }, "protect": { "const": true } },
+}]))]
 pub struct Policy {
     /// What happens on the live side when the declaration goes: `Deactivate` (users only, and their default),
     /// `Delete` (the default of all other kinds) or `Orphan` (let go, nothing is changed).
@@ -90,6 +94,7 @@ pub struct InstanceReference {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<InstanceKind>,
     /// The name of the instance; a FusionAuthInstance stands in the object's own namespace.
+    #[schemars(extend("x-form" = "object name"))]
     pub name: String,
 }
 

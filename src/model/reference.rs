@@ -13,6 +13,7 @@ use super::Id;
 pub struct Reference {
     /// The name of the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-form" = "filled"))]
     pub name: Option<String>,
     /// The id of the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -27,18 +28,22 @@ pub struct Reference {
 pub struct UserReference {
     /// The `metadata.name` of a User in the same namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-form" = "filled"))]
     pub name: Option<String>,
     /// The id of the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Id>,
     /// The e-mail address of a user that is not declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-form" = "email"))]
     pub email: Option<String>,
     /// The username of a user that is not declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-form" = "filled"))]
     pub username: Option<String>,
     /// The phone number of a user that is not declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-form" = "phone number"))]
     pub phone_number: Option<String>,
 }
 
@@ -50,11 +55,13 @@ pub struct UserReference {
 pub struct EntityReference {
     /// The `metadata.name` of an Entity in the same namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-form" = "filled"))]
     pub name: Option<String>,
     /// The id of the entity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Id>,
     /// The client id of an entity that is not declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-form" = "filled"))]
     pub client_id: Option<String>,
 }

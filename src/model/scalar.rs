@@ -118,7 +118,7 @@ impl JsonSchema for Instant {
     // Kubernetes allows a field of two types by this extension alone.
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "anyOf": [{ "type": "integer" }, { "type": "string", "format": "date-time" }],
+            "anyOf": [{ "type": "integer" }, { "type": "string", "format": "date-time", "x-form": "instant" }],
             "x-kubernetes-int-or-string": true,
         })
     }

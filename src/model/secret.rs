@@ -11,8 +11,10 @@ use super::declared::{never_null, null_as_absent};
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyRef {
     /// The name of the Secret.
+    #[schemars(extend("x-form" = "filled"))]
     pub name: String,
     /// The key in the Secret.
+    #[schemars(extend("x-form" = "filled"))]
     pub key: String,
 }
 
@@ -23,9 +25,11 @@ pub struct SecretKeyRef {
 pub struct SecretSource {
     /// The environment variable that holds the value (the command only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-form" = "filled"))]
     pub from_env: Option<String>,
     /// The file that holds the value, under a `--secrets-dir` (the command only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-form" = "filled"))]
     pub from_file: Option<String>,
     /// The key of a Secret that holds the value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,9 +46,11 @@ pub struct SecretSource {
 pub struct Password {
     /// The environment variable that holds the password (the command only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-form" = "filled"))]
     pub from_env: Option<String>,
     /// The file that holds the password, under a `--secrets-dir` (the command only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-form" = "filled"))]
     pub from_file: Option<String>,
     /// The key of a Secret that holds the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,11 +60,11 @@ pub struct Password {
     pub version: Option<i64>,
     /// The scheme by which FusionAuth hashes the password.
     #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("x-form" = "filled"))]
     pub encryption_scheme: NonNull<String>,
     /// The scheme's factor, usually its number of iterations.
     #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
-    #[schemars(with = "Option<i64>")]
+    #[schemars(with = "Option<i64>", extend("x-least" = 0))]
     pub factor: NonNull<i64>,
 }
 
@@ -83,9 +89,11 @@ impl Password {
 pub struct InitialPassword {
     /// The environment variable that holds the password (the command only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-form" = "filled"))]
     pub from_env: Option<String>,
     /// The file that holds the password, under a `--secrets-dir` (the command only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-form" = "filled"))]
     pub from_file: Option<String>,
     /// The key of a Secret that holds the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,11 +110,11 @@ pub struct InitialPassword {
     pub salt: Option<SecretSource>,
     /// The scheme of the hash, or the one by which FusionAuth hashes plain text.
     #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("x-form" = "filled"))]
     pub encryption_scheme: NonNull<String>,
     /// The scheme's factor, usually its number of iterations.
     #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
-    #[schemars(with = "Option<i64>")]
+    #[schemars(with = "Option<i64>", extend("x-least" = 0))]
     pub factor: NonNull<i64>,
 }
 

@@ -14,19 +14,44 @@ kind_spec! {
     /// A person who signs in.
     #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
     #[serde(rename_all = "camelCase")]
-    #[schemars(title = "User")]
+    #[schemars(title = "User", extend(
+        "x-any-of-unless-absent" = ["email", "username", "phoneNumber"],
+        "x-never" = [
+            {
+                "required": ["password", "initial"],
+                "properties": { "initial": { "type": "object", "required": ["password"] } },
+            },
+            {
+                "required": ["initial"],
+                "properties": {
+                    "initial": {
+                        "type": "object",
+                        "required": ["sendSetPasswordIdentityType"],
+                        "properties": { "sendSetPasswordIdentityType": { "enum": ["email", "phone"] } },
+                    },
+                },
+                "anyOf": [
+                    { "required": ["password"] },
+                    { "properties": { "initial": { "required": ["password"] } } },
+                ],
+            },
+        ],
+    ))]
     pub struct UserSpec {
         /// The id in FusionAuth; derived from owner, tenant, namespace and name when absent.
         #[serde(default, skip_serializing_if = "NonNull::is_absent")]
         pub id: NonNull<Id>,
         /// The e-mail address, stored in lower case. A user has an e-mail address, a username or a phone number.
         #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        #[schemars(extend("x-form" = "email"))]
         pub email: Declared<String>,
         /// The username, unique in any case.
         #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        #[schemars(extend("x-form" = "filled"))]
         pub username: Declared<String>,
         /// The phone number to sign in with, in international form (FusionAuth 1.59).
         #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        #[schemars(extend("x-form" = "phone number"))]
         pub phone_number: Declared<String>,
         /// The state of a moderated username.
         #[serde(default, skip_serializing_if = "Declared::is_absent")]
@@ -37,10 +62,11 @@ kind_spec! {
         pub active: NonNull<bool>,
         /// `true`: the user's e-mail address (or other identity) is verified, by an administrative verification.
         #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
-        #[schemars(with = "Option<bool>")]
+        #[schemars(with = "Option<bool>", extend("x-never" = [{ "const": false }]))]
         pub verified: NonNull<bool>,
         /// The date of birth, YYYY-MM-DD.
         #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        #[schemars(extend("x-form" = "date"))]
         pub birth_date: Declared<String>,
         /// Data of your own: a key that is not declared is not touched.
         #[serde(default, skip_serializing_if = "Declared::is_absent")]
@@ -68,9 +94,11 @@ kind_spec! {
         pub mobile_phone: Declared<String>,
         /// The e-mail address of a child's parent.
         #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        #[schemars(extend("x-form" = "email"))]
         pub parent_email: Declared<String>,
         /// Locales in order of preference, such as `en_US`; at most 20.
         #[serde(default, skip_serializing_if = "Declared::is_absent")]
+        #[schemars(extend("x-form-of-items" = "locale", "x-most-items" = 20))]
         pub preferred_languages: Declared<Vec<String>>,
         /// The time zone by its IANA name.
         #[serde(default, skip_serializing_if = "Declared::is_absent")]
@@ -95,12 +123,14 @@ pub struct Registration {
     pub application: Reference,
     /// Roles of that application. The whole set: one that was added by hand is drift.
     #[serde(default, skip_serializing_if = "Declared::is_absent")]
+    #[schemars(extend("x-form-of-items" = "filled"))]
     pub roles: Declared<Vec<String>>,
     /// Data of your own about this registration.
     #[serde(default, skip_serializing_if = "Declared::is_absent")]
     pub data: Declared<Data>,
     /// Locales in order of preference, for this application.
     #[serde(default, skip_serializing_if = "Declared::is_absent")]
+    #[schemars(extend("x-form-of-items" = "locale", "x-most-items" = 20))]
     pub preferred_languages: Declared<Vec<String>>,
     /// The time zone for this application.
     #[serde(default, skip_serializing_if = "Declared::is_absent")]
@@ -113,13 +143,57 @@ pub struct Registration {
     pub username_status: Declared<UsernameStatus>,
     /// `true`: the registration is verified, by an administrative verification.
     #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
-    #[schemars(with = "Option<bool>")]
+    #[schemars(with = "Option<bool>", extend("x-never" = [{ "const": false }]))]
     pub verified: NonNull<bool>,
 }
 
 /// What is sent when a user is created, and never again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-never" = [
+    // A salt belongs to a hash, and a hash to a scheme, wherever each of them is written.
+    { "required": ["salt"], "not": { "required": ["password"] } },
+    {
+        "anyOf": [
+            { "required": ["salt"] },
+            { "required": ["password"], "properties": { "password": { "type": "object", "required": ["salt"] } } },
+        ],
+        "not": { "anyOf": [
+            { "required": ["encryptionScheme"], "properties": { "encryptionScheme": { "type": "string" } } },
+            { "required": ["password"], "properties": { "password": {
+                "type": "object",
+                "required": ["encryptionScheme"],
+                "properties": { "encryptionScheme": { "type": "string" } },
+            } } },
+        ] },
+    },
+    {
+        "required": ["salt", "password"],
+        "properties": { "password": { "type": "object", "required": ["salt"] } },
+    },
+    {
+        "required": ["encryptionScheme", "password"],
+        "properties": {
+            "encryptionScheme": { "type": "string" },
+            "password": {
+                "type": "object",
+                "required": ["encryptionScheme"],
+                "properties": { "encryptionScheme": { "type": "string" } },
+            },
+        },
+    },
+    {
+        "required": ["factor", "password"],
+        "properties": {
+            "factor": { "type": "integer" },
+            "password": {
+                "type": "object",
+                "required": ["factor"],
+                "properties": { "factor": { "type": "integer" } },
+            },
+        },
+    },
+]))]
 pub struct UserInitial {
     /// The first password, or its hash.
     #[serde(default, skip_serializing_if = "NonNull::is_absent")]
@@ -129,11 +203,11 @@ pub struct UserInitial {
     pub salt: NonNull<SecretSource>,
     /// The scheme of the hash, or the one by which FusionAuth hashes plain text.
     #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("x-form" = "filled"))]
     pub encryption_scheme: NonNull<String>,
     /// The scheme's factor, usually its number of iterations.
     #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
-    #[schemars(with = "Option<i64>")]
+    #[schemars(with = "Option<i64>", extend("x-least" = 0))]
     pub factor: NonNull<i64>,
     /// Whether the password must be changed at the next sign-in.
     #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
@@ -157,7 +231,7 @@ pub struct UserInitial {
     pub disable_domain_block: NonNull<bool>,
     /// The user's id in the system it came from (FusionAuth 1.67); it never changes.
     #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("x-form" = "filled"))]
     pub legacy_identifier: NonNull<String>,
 }
 

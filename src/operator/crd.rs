@@ -298,10 +298,22 @@ fn rules(kind: Kind) -> Vec<Rule> {
                 "password and initial.password exclude each other: password is enforced, initial.password is sent once",
             ),
             Rule::new(
+                "!has(self.initial) || dyn(self.initial) == null || !has(self.initial.sendSetPasswordIdentityType) \
+                 || dyn(self.initial.sendSetPasswordIdentityType) == null || self.initial.sendSetPasswordIdentityType == 'doNotSend' \
+                 || (!has(self.password) && !has(self.initial.password))",
+                "sendSetPasswordIdentityType asks for a message to set a password, but there is one already; write doNotSend",
+            ),
+            Rule::new(
                 "!has(self.verified) || dyn(self.verified) == null || self.verified",
                 "verified can only be declared true; remove the field to leave the user as it is",
             ),
         ]);
+    }
+    if kind == Kind::IdentityProviderLink {
+        rules.push(Rule::new(
+            "has(self.identityProviderUserId) || (has(self.pendingLink) && dyn(self.pendingLink) != null)",
+            "identityProviderUserId is needed; only with pendingLink it may be left out",
+        ));
     }
     rules
 }
@@ -350,7 +362,19 @@ fn rewrite(schema: &mut Value) {
     }
     bound(object);
     open_maps(object);
-    object.remove("x-secret");
+    // Said to editors. Here the operator judges, by the reader's own rules, what the rules below do not.
+    for word in [
+        "x-secret",
+        "x-form",
+        "x-form-of-items",
+        "x-least",
+        "x-most-items",
+        "x-never",
+        "x-any-of",
+        "x-any-of-unless-absent",
+    ] {
+        object.remove(word);
+    }
     let required = object.remove("x-required-unless-absent");
     let unless_absent = object.remove("x-exactly-one-of-unless-absent");
     let exactly_one = object.remove("x-exactly-one-of").or(unless_absent);
@@ -463,7 +487,16 @@ mod tests {
     fn every_kind_has_a_definition_without_leftovers() {
         let text = definitions_as_yaml().unwrap();
         assert_eq!(text.matches("kind: CustomResourceDefinition").count(), Kind::ALL.len());
-        for leftover in ["anyOf", "$ref", "$defs", "x-exactly-one-of", "additionalProperties: true"] {
+        for leftover in [
+            "anyOf",
+            "$ref",
+            "$defs",
+            "x-exactly-one-of",
+            "x-any-of",
+            "x-form",
+            "x-never",
+            "additionalProperties: true",
+        ] {
             assert!(!text.contains(leftover), "{leftover} in\n{text}");
         }
     }

@@ -58,20 +58,39 @@ fn stale_schemas_are_named() {
     assert!(stderr(&output).contains("report.json"), "{}", shown(&output));
 }
 
+/// Every command with its name, and the commands within commands.
+fn commands(command: &clap::Command, name: &str) -> Vec<(String, clap::Command)> {
+    let inner = command.get_subcommands().filter(|inner| inner.get_name() != "help");
+    let inner = inner.flat_map(|inner| commands(inner, &format!("{name} {}", inner.get_name())));
+    std::iter::once((name.to_owned(), command.clone())).chain(inner).collect()
+}
+
 #[test]
-fn every_flag_has_an_environment_variable() {
-    for command in Cli::command().get_subcommands() {
-        for argument in command.get_arguments().filter(|argument| argument.get_long().is_some()) {
-            let long = argument.get_long().unwrap();
-            let prefix = if command.get_name() == "sandbox" { "FUSIONKEEP_SANDBOX_" } else { "FUSIONKEEP_" };
+fn every_flag_has_an_environment_variable_and_the_short_help_tells_it() {
+    let mut whole = Cli::command();
+    whole.build();
+    for (name, mut command) in commands(&whole, "fusionkeep") {
+        let prefix = if name == "fusionkeep sandbox" { "FUSIONKEEP_SANDBOX_" } else { "FUSIONKEEP_" };
+        let help: String = command.render_help().to_string().split_whitespace().collect();
+        for argument in command.get_arguments() {
+            let Some(long) = argument.get_long().filter(|long| !matches!(*long, "help" | "version")) else {
+                continue;
+            };
             let variable = argument.get_env().and_then(|name| name.to_str()).unwrap_or_default();
-            // What a pod is told of itself has Kubernetes' usual names.
             let expected = match long {
+                // What a pod is told of itself has Kubernetes' usual names.
                 "own-namespace" => "POD_NAMESPACE".to_owned(),
                 "pod" => "POD_NAME".to_owned(),
+                _ if argument.is_global_set() => {
+                    format!("FUSIONKEEP_{}", long.to_uppercase().replace('-', "_"))
+                }
                 _ => format!("{prefix}{}", long.to_uppercase().replace('-', "_")),
             };
-            assert_eq!(variable, expected, "{} --{long}", command.get_name());
+            assert_eq!(variable, expected, "{name} --{long}");
+            assert!(
+                help.contains(&format!("[env:{variable}")),
+                "{name} -h does not tell {variable}:\n{help}"
+            );
         }
     }
 }

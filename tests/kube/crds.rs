@@ -88,6 +88,26 @@ fn rules_refuse_and_say_what_to_do(cluster: &Cluster) {
             "{email: a@b.c, password: {secretKeyRef: {name: s, key: k}}, initial: {password: {secretKeyRef: {name: s, key: k}}}}",
             "exclude each other",
         ),
+        (
+            "User",
+            "{email: a@b.c, initial: {password: {secretKeyRef: {name: s, key: k}}, sendSetPasswordIdentityType: email}}",
+            "write doNotSend",
+        ),
+        (
+            "User",
+            "{email: a@b.c, password: {secretKeyRef: {name: s, key: k}}, initial: {sendSetPasswordIdentityType: phone}}",
+            "write doNotSend",
+        ),
+        (
+            "IdentityProviderLink",
+            "{identityProvider: {name: G}, user: {name: a}}",
+            "identityProviderUserId is needed",
+        ),
+        (
+            "IdentityProviderLink",
+            "{identityProvider: {name: G}, user: {name: a}, pendingLink: null, policy: {ensure: Absent}}",
+            "identityProviderUserId is needed",
+        ),
         ("User", "{email: a@b.c, password: {fromEnv: FUSIONKEEP_SECRET_X}}", "use secretKeyRef"),
         (
             "User",
@@ -140,6 +160,19 @@ fn rules_refuse_and_say_what_to_do(cluster: &Cluster) {
         ),
         ("Lambda", "{type: JWTPopulate, body: 'function populate() {}'}"),
         ("IdentityProviderLink", "{identityProvider: {name: G}, user: {name: a}, pendingLink: {id: abc}}"),
+        ("User", "{policy: {ensure: Absent}, suspend: true}"),
+        (
+            "User",
+            "{email: a@b.c, password: {secretKeyRef: {name: s, key: k}}, initial: {sendSetPasswordIdentityType: doNotSend}}",
+        ),
+        (
+            "User",
+            "{email: a@b.c, initial: {sendSetPasswordIdentityType: email, passwordChangeRequired: true}}",
+        ),
+        (
+            "IdentityProviderLink",
+            "{identityProvider: {name: G}, user: {name: a}, identityProviderUserId: x, policy: {ensure: Absent}}",
+        ),
         (
             "IdentityProviderLink",
             "{identityProvider: {name: G}, user: {name: a}, pendingLink: {id: {secretKeyRef: {name: s, key: k}}}}",

@@ -96,7 +96,7 @@ pub const GOOD: &[(&str, &str)] = &[
 ];
 
 /// (kind, spec, code, line within `spec` from 1) that are bad in exactly one way.
-const BAD: &[(&str, &str, &str, u32)] = &[
+pub const BAD: &[(&str, &str, &str, u32)] = &[
     // Fields
     ("User", "emial: a@b\nemail: a@b", "unknown-field", 1),
     ("User", "email: a@b\nregistrations:\n- application: { name: x }\n  rolse: [a]", "unknown-field", 4),
@@ -261,6 +261,7 @@ const BAD: &[(&str, &str, &str, u32)] = &[
     ("User", "email: a@b\nusernameStatus: active", "invalid-value", 2),
     ("User", "email: a@b\npolicy: { deletion: Remove }", "invalid-value", 2),
     ("User", "email: a@b\npolicy: { ensure: Absent, protect: true }", "invalid-value", 2),
+    ("EntityGrant", "entity: { clientId: x }\nrecipientEntity: { clientId: x }", "invalid-value", 2),
     ("EntityType", "policy: { deletion: Deactivate }", "invalid-value", 1),
     ("EntityType", "name: \"\"", "invalid-value", 1),
     ("EntityType", "jwtConfiguration: { timeToLiveInSeconds: 0 }", "invalid-value", 1),
@@ -429,10 +430,10 @@ fn messages_name_the_field() {
 }
 
 /// Kind, spec, and the codes with the lines of the spec at which they stand.
-type Together = (&'static str, &'static str, &'static [(&'static str, u32)]);
+pub type Together = (&'static str, &'static str, &'static [(&'static str, u32)]);
 
 /// What is missing, or is no value of its type, beside values that are wrong in themselves.
-const TOGETHER: &[Together] = &[
+pub const TOGETHER: &[Together] = &[
     (
         "Entity",
         "name: x\nid: why\nparent: { id: z }",
