@@ -121,7 +121,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     match &arguments.command {
         None => runtime.block_on(run_operator(arguments.settings()))?,
         Some(Command::ReleaseFinalizers(release)) => {
-            let Released { released, refused } = runtime.block_on(release_finalizers(&release.namespaces))?;
+            let namespaces: Vec<String> =
+                release.namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
+            let Released { released, refused } = runtime.block_on(release_finalizers(&namespaces))?;
             for name in &released {
                 output::result(&format!("{name}\n"))?;
             }
