@@ -1,9 +1,9 @@
 //! The calls a change is made of: data, which a saved plan carries and the engine sends.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
 use crate::model::SecretSource;
+
+use super::Body;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -73,7 +73,7 @@ pub struct Call {
     pub query: Vec<(String, String)>,
     pub content_type: ContentType,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body: Option<Value>,
+    pub body: Option<Body>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretSlot>,
     /// The part that the call is about: an application's id of a registration, a permission's name.

@@ -2,6 +2,7 @@
 //!
 //! Import sends no webhooks and no e-mails and skips verification; the plan says so.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::model::Kind;
@@ -37,16 +38,16 @@ pub fn is_batchable(change: &Change) -> bool {
 }
 
 /// What imports must share to be one: how plain text is hashed stands beside the users.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ImportGroup<'a> {
-    scheme: Option<&'a Value>,
-    factor: Option<&'a Value>,
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportGroup {
+    encryption_scheme: Option<Value>,
+    factor: Option<Value>,
 }
 
-pub fn import_group(call: &Call) -> ImportGroup<'_> {
-    let body = call.body.as_ref();
-    let of = |name: &str| body.and_then(|body| body.get(name));
-    ImportGroup { scheme: of("encryptionScheme"), factor: of("factor") }
+/// None of a call that is no import.
+pub fn import_group(call: &Call) -> Option<ImportGroup> {
+    call.body.as_ref()?.read().ok()
 }
 
 /// The imports that a plan's batchable changes come to, in calls.
@@ -54,7 +55,7 @@ pub(super) fn import_calls(plan: &Plan) -> u64 {
     let Some(batch) = plan.import_batch else {
         return plan.changes.iter().filter(|change| is_batchable(change)).count() as u64;
     };
-    let mut groups: Vec<(ImportGroup<'_>, u64)> = Vec::new();
+    let mut groups: Vec<(Option<ImportGroup>, u64)> = Vec::new();
     for call in plan.changes.iter().filter(|change| is_batchable(change)).flat_map(|change| &change.calls) {
         let group = import_group(call);
         match groups.iter_mut().find(|(known, _)| *known == group) {
@@ -70,18 +71,23 @@ fn as_import(change: &Change) -> Option<Call> {
     let plain =
         change.kind() == Kind::User && change.action == Action::Create && change.depends_on.is_empty();
     let [first, rest @ ..] = change.calls.as_slice() else { return None };
-    let Some(Value::Object(body)) = &first.body else { return None };
-    let message = body.get("sendSetPasswordIdentityType").is_some_and(|send| send != "doNotSend");
-    if !plain || first.purpose != Purpose::Create || message {
+    if !plain || first.purpose != Purpose::Create {
         return None;
     }
-    let Some(Value::Object(mut user)) = body.get("user").cloned() else { return None };
+    let Value::Object(mut body) = first.body.as_ref()?.value().ok()? else { return None };
+    let message = body.get("sendSetPasswordIdentityType").is_some_and(|send| send != "doNotSend");
+    if message {
+        return None;
+    }
+    let Some(Value::Object(mut user)) = body.remove("user") else { return None };
     let skipped = body.get("skipVerification") == Some(&Value::Bool(true));
-    let mut registrations: Vec<Value> = body.get("registration").cloned().into_iter().collect();
+    let mut registrations: Vec<Value> = body.remove("registration").into_iter().collect();
     let mut verified = skipped;
     for call in rest {
         match (call.purpose, &call.part, &call.body) {
-            (Purpose::CreatePart, _, Some(body)) => registrations.extend(body.get("registration").cloned()),
+            (Purpose::CreatePart, _, Some(body)) => {
+                registrations.extend(body.value().ok()?.get_mut("registration").map(Value::take));
+            }
             (Purpose::Verify, Some(application), _) => verify(&mut registrations, application),
             (Purpose::Verify, None, _) => verified = true,
             _ => return None,
@@ -117,7 +123,7 @@ fn as_import(change: &Change) -> Option<Call> {
         path: "/api/user/import".to_owned(),
         query: Vec::new(),
         content_type: ContentType::Json,
-        body: Some(import),
+        body: Some(import.into()),
         secrets: first.secrets.iter().filter_map(slot).collect(),
         part: None,
     })

@@ -10,6 +10,7 @@
 //! ```
 
 mod assemble;
+mod body;
 mod call;
 mod calls;
 mod change;
@@ -39,6 +40,7 @@ mod unique;
 mod versions;
 
 pub use assemble::{assemble, only_adoptions};
+pub use body::Body;
 pub use call::{Call, ContentType, Method, Purpose, SecretSlot};
 pub use calls::repair;
 pub use context::{Observed, PlanContext};

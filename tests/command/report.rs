@@ -31,7 +31,7 @@ fn call() -> Call {
         path: "/api/user/1".to_owned(),
         query: vec![],
         content_type: ContentType::MergePatch,
-        body: Some(json!({ "user": { "firstName": "BODY" } })),
+        body: Some(json!({ "user": { "firstName": "BODY" } }).into()),
         secrets: vec![],
         part: None,
     }

@@ -219,7 +219,7 @@ fn is_of(write: &Write, call: &Call) -> bool {
         Some(rest) => rest.is_empty() || (call.path.ends_with("/permission") && rest.starts_with('/')),
         None => false,
     };
-    let body = call.body.as_ref().is_none_or(|body| within(body, &write.body));
+    let body = call.body.as_ref().is_none_or(|body| within(&body.value().unwrap(), &write.body));
     path && method == json!(write.method) && query == planned && body
 }
 

@@ -340,7 +340,8 @@ fn new_users_go_in_batches() {
     assert_eq!(planned.predicted_calls(), 4);
     let groups = imports.iter().flat_map(|change| &change.calls).map(import_group).collect::<Vec<_>>();
     assert_eq!(groups.iter().filter(|group| **group == groups[0]).count(), 5);
-    let registrations = &imports[0].calls[0].body.as_ref().unwrap()["users"][0]["registrations"];
+    let body = imports[0].calls[0].body.as_ref().unwrap().value().unwrap();
+    let registrations = &body["users"][0]["registrations"];
     assert_eq!(registrations.as_array().unwrap().len(), 2);
 
     let (mut server, mut record) = (Server::default(), Record::new());

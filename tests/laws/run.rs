@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fusionkeep::model::{Address, Kind, Owner};
 use fusionkeep::reconcile::{
-    Change, Desired, Entry, Key, KeyReference, Live, Observed, Plan, PlanContext, Planned, Reason,
+    Call, Change, Desired, Entry, Key, KeyReference, Live, Observed, Plan, PlanContext, Planned, Reason,
     RecordUpdate, SecretComparison, Target, Undoing, assemble, plan_object, prune_object, stale,
 };
 use serde_json::Value;
@@ -15,6 +15,11 @@ use super::server::Server;
 pub const TENANT: Uuid = Uuid::from_u128(0x7e);
 
 pub type Record = BTreeMap<Address, Entry>;
+
+/// What a call sends.
+pub fn body(call: &Call) -> Option<Value> {
+    call.body.as_ref().map(|body| body.value().unwrap())
+}
 
 pub fn context() -> PlanContext {
     PlanContext {

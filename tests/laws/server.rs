@@ -33,7 +33,7 @@ impl Server {
 
     /// Answers one call, or says why FusionAuth would not.
     pub fn call(&mut self, call: &Call) -> Answer {
-        let body = call.body.clone().unwrap_or(Value::Null);
+        let body = call.body.as_ref().map_or(Value::Null, |body| body.value().unwrap());
         let patch = call.content_type == ContentType::MergePatch;
         if patch != (call.method == Method::Patch) {
             return Err(format!("{:?} as {:?}", call.method, call.content_type));

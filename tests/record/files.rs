@@ -100,7 +100,7 @@ fn plan() -> Plan {
         path: format!("/api/user/{id}"),
         query: vec![],
         content_type: ContentType::Json,
-        body: Some(json!({ "user": { "email": "richard@piedpiper.com", "data": { "ratio": 5.2 } } })),
+        body: Some(json!({ "user": { "email": "richard@piedpiper.com", "data": { "ratio": 5.2 } } }).into()),
         secrets: vec![SecretSlot { pointer: "/user/password".into(), source, may_be_empty: false }],
         part: None,
     };

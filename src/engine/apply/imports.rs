@@ -8,7 +8,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::fusionauth::{self, Error};
-use crate::reconcile::{Change, import_group, is_batchable};
+use crate::reconcile::{Change, ImportGroup, import_group, is_batchable};
 
 use super::change::never_sent;
 use super::{Batch, Ended, Run, send};
@@ -22,7 +22,8 @@ const REPEATS: [Duration; 4] =
 pub(super) struct Queue {
     /// None: each goes alone.
     size: Option<usize>,
-    waiting: VecDeque<usize>,
+    /// With what each must share with the others of its request.
+    waiting: VecDeque<(usize, Option<ImportGroup>)>,
     under_way: HashSet<usize>,
 }
 
@@ -37,22 +38,21 @@ impl Queue {
         self.size.is_some() && is_batchable(change)
     }
 
-    pub fn push(&mut self, index: usize) {
-        self.waiting.push_back(index);
+    pub fn push(&mut self, index: usize, change: &Change) {
+        self.waiting.push_back((index, change.calls.first().and_then(import_group)));
     }
 
     /// The next batch, when none is under way: users of one group, the first that waits saying which.
-    pub fn next<'c>(&mut self, change: impl Fn(usize) -> Option<&'c Change>) -> Option<Vec<usize>> {
+    pub fn next(&mut self) -> Option<Vec<usize>> {
         if !self.under_way.is_empty() {
             return None;
         }
-        let group = |index: usize| change(index).and_then(|change| change.calls.first()).map(import_group);
-        let wanted = group(*self.waiting.front()?);
+        let (_, wanted) = self.waiting.front()?;
         let size = self.size.unwrap_or(1);
-        let fits = self.waiting.iter().copied().filter(|index| group(*index) == wanted);
+        let fits = self.waiting.iter().filter(|(_, group)| group == wanted).map(|(index, _)| *index);
         let batch: Vec<usize> = fits.take(size).collect();
         self.under_way.extend(&batch);
-        self.waiting.retain(|index| !self.under_way.contains(index));
+        self.waiting.retain(|(index, _)| !self.under_way.contains(index));
         Some(batch)
     }
 

@@ -305,12 +305,12 @@ impl<'a> Run<'a> {
             let Some(index) = graph.next() else { break };
             let Some(change) = self.change(index) else { continue };
             if imports.takes(change) {
-                imports.push(index);
+                imports.push(index, change);
                 continue;
             }
             under_way.push(Box::pin(async move { vec![(index, self.one(change).await)] }));
         }
-        if let Some(batch) = imports.next(|index| self.change(index)).filter(|_| !self.is_ending()) {
+        if let Some(batch) = imports.next().filter(|_| !self.is_ending()) {
             under_way.push(Box::pin(self.import(batch)));
         }
     }

@@ -70,7 +70,7 @@ fn content_type(content_type: ContentType) -> fusionauth::ContentType {
 
 /// The client's call for a purpose on a route. The client's own makers say how each is repeated and recognised.
 fn shape(change: &Change, call: &Call) -> Option<fusionauth::Call> {
-    let body = || call.body.clone();
+    let body = || body_of(call);
     let ids = ids_of(&call.route, &call.path)?;
     let shaped = match (call.route.as_str(), call.purpose, ids.as_slice()) {
         ("/api/user/{userId}", purpose, [id]) => match purpose {
@@ -133,17 +133,17 @@ fn shape(change: &Change, call: &Call) -> Option<fusionauth::Call> {
 fn permission(purpose: Purpose, ids: &[Uuid], call: &Call) -> Option<fusionauth::Call> {
     match (purpose, ids) {
         (Purpose::CreatePart, [id, permission]) => {
-            Some(entity_types::create_permission(*id, *permission, call.body.clone()?))
+            Some(entity_types::create_permission(*id, *permission, body_of(call)?))
         }
         (Purpose::CreatePart, [id]) => {
             // Every create carries an id of ours, so that a lost response is recognised and not repeated.
-            let body = call.body.clone()?;
+            let body = body_of(call)?;
             let name = body.get("permission")?.get("name")?.as_str()?;
             let permission = Uuid::new_v5(id, name.as_bytes());
             Some(entity_types::create_permission(*id, permission, body))
         }
         (Purpose::UpdatePart, [id, permission]) => {
-            Some(entity_types::patch_permission(*id, *permission, call.body.clone()?))
+            Some(entity_types::patch_permission(*id, *permission, body_of(call)?))
         }
         (Purpose::DeletePart, [id, permission]) => Some(entity_types::delete_permission(*id, *permission)),
         (Purpose::DeletePart, [id]) => {
@@ -161,7 +161,7 @@ fn permission(purpose: Purpose, ids: &[Uuid], call: &Call) -> Option<fusionauth:
 fn grant(purpose: Purpose, entity: Uuid, call: &Call) -> Option<fusionauth::Call> {
     match purpose {
         Purpose::Grant => {
-            let body = call.body.clone()?;
+            let body = body_of(call)?;
             let grantee =
                 match (id_in(body.get("grant")?, "userId"), id_in(body.get("grant")?, "recipientEntityId")) {
                     (Some(user), None) => grants::Grantee::User(user),
@@ -184,13 +184,13 @@ fn grant(purpose: Purpose, entity: Uuid, call: &Call) -> Option<fusionauth::Call
 
 fn link(change: &Change, purpose: Purpose, call: &Call) -> Option<fusionauth::Call> {
     match purpose {
-        Purpose::Link => Some(links::create(call.body.clone()?)),
+        Purpose::Link => Some(links::create(body_of(call)?)),
         Purpose::CompletePendingLink => {
             let Key::Link { identity_provider, identity_provider_user_id, user } = &change.key else {
                 return None;
             };
-            let plain =
-                call.body.as_ref().and_then(|body| body.get("pendingIdPLinkId")).and_then(Value::as_str);
+            let body = body_of(call)?;
+            let plain = body.get("pendingIdPLinkId").and_then(Value::as_str);
             let id = SecretString::from(plain.unwrap_or_default());
             Some(links::complete(id, *user, *identity_provider, identity_provider_user_id))
         }
@@ -206,6 +206,11 @@ fn link(change: &Change, purpose: Purpose, call: &Call) -> Option<fusionauth::Ca
         }
         _ => None,
     }
+}
+
+/// The call's body; none when it has none, or one that is not JSON.
+fn body_of(call: &Call) -> Option<Value> {
+    call.body.as_ref()?.value().ok()
 }
 
 /// The ids of a path, where its route has placeholders. None when the path is not of the route.

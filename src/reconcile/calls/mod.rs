@@ -127,13 +127,13 @@ fn slots(secrets: &[DesiredSecret], place: &str) -> Vec<SecretSlot> {
 
 impl Call {
     fn json(mut self, body: Value) -> Self {
-        self.body = Some(body);
+        self.body = Some(body.into());
         self
     }
 
     fn merge_patch(mut self, body: Value) -> Self {
         self.content_type = ContentType::MergePatch;
-        self.body = Some(body);
+        self.body = Some(body.into());
         self
     }
 
