@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::model::{Address, Kind};
 use crate::reconcile::{
-    Action, Claim, Entry, Key, KeyReference, ObjectRef, Observed, PlanContext, Planned, Problem, Reason,
+    Action, Claim, Entry, FieldSet, Key, ObjectRef, Observed, PlanContext, Planned, Problem, Reason,
     RecordUpdate, SecretComparison, Verdict, claimed_when_found, plan_object, prune_object,
 };
 
@@ -69,6 +69,8 @@ pub struct Comparer<'a> {
     counts: Counts,
     /// What was found by name and is not held by the record, with the place of its verdict.
     found_by_name: HashMap<Key, usize>,
+    /// The sets of written fields so far: thousands of new objects have the same few.
+    field_sets: HashSet<FieldSet>,
     done: u64,
 }
 
@@ -82,6 +84,7 @@ impl<'a> Comparer<'a> {
             left_over: Vec::new(),
             counts: Counts::default(),
             found_by_name: HashMap::new(),
+            field_sets: HashSet::new(),
             done: 0,
         }
     }
@@ -99,10 +102,10 @@ impl<'a> Comparer<'a> {
     pub fn take_claims(&mut self, claims: &[Claim]) {
         for claim in claims {
             let Some(index) = self.found_by_name.get(&claim.key) else { continue };
-            let desired = self.known.subjects.get(*index).and_then(|subject| subject.desired.as_ref());
+            let declared = self.known.subjects.get(*index).and_then(|subject| subject.declared.as_ref());
             let planned = self.planned.get_mut(*index).and_then(Option::as_mut);
-            if let (Some(planned), Some(desired)) = (planned, desired) {
-                claimed_when_found(planned, desired, claim, self.known.context);
+            if let (Some(planned), Some(declared)) = (planned, declared) {
+                claimed_when_found(planned, &declared.place, claim, self.known.context);
             }
         }
     }
@@ -134,7 +137,7 @@ impl<'a> Comparer<'a> {
             .subjects
             .iter()
             .filter(|subject| subject.context)
-            .filter_map(|subject| subject.desired.as_ref().map(|desired| &desired.address))
+            .filter_map(|subject| subject.declared.as_ref().map(|declared| &declared.address))
             .collect();
         let is_missing = |address: &&Address| {
             context.contains(address) && !self.standing.get(*address).is_some_and(|standing| standing.live)
@@ -158,11 +161,19 @@ impl<'a> Comparer<'a> {
     fn compared(&self, index: usize, found: &Found) -> Option<Compared> {
         let subject = self.known.subjects.get(index)?;
         let mut compared = Compared::default();
-        let Some(desired) = &subject.desired else {
+        let Some(declared) = &subject.declared else {
             let entry = subject.entry.as_ref()?;
             compared.ours = found.live.is_some().then_some(entry.address.kind);
             let planned = prune_object(entry, found.live.as_ref(), self.known.reason, self.known.context);
             return Some(Compared { planned: Some(planned), ..compared });
+        };
+        let desired = match declared.take()? {
+            Ok(desired) => desired,
+            Err(problem) => {
+                let blocked =
+                    self.blocked(index).map(|planned| Planned { errors: vec![*problem], ..planned });
+                return Some(Compared { planned: blocked, ..compared });
+            }
         };
         let assumed = match &found.live {
             Some(live) if !self.known.recorded && !found.by_natural_key => {
@@ -202,7 +213,7 @@ impl<'a> Comparer<'a> {
             entity_type,
             secrets: self.known.enforced.get(&index).cloned().unwrap_or_default(),
         };
-        let mut planned = plan_object(desired, &observed, self.known.context);
+        let mut planned = plan_object(&desired, &observed, self.known.context);
         self.remember_baselines(index, &mut planned);
         compared.found_by_name = found.by_natural_key && subject.entry.is_none() && !subject.context;
         if !self.known.recorded && matches!(planned.verdict, Verdict::Record(_)) {
@@ -212,19 +223,28 @@ impl<'a> Comparer<'a> {
         Some(Compared { planned: Some(planned), ..compared })
     }
 
+    /// Of equal sets of written fields one is kept.
+    fn share_field_set(&mut self, planned: &mut Planned) {
+        let Verdict::Change(change) = &mut planned.verdict else { return };
+        let RecordUpdate::Put { entry, .. } = &mut change.record else { return };
+        match self.field_sets.get(&entry.written) {
+            Some(known) => entry.written = known.clone(),
+            None => {
+                self.field_sets.insert(entry.written.clone());
+            }
+        }
+    }
+
     /// What the object refers to failed; its own error says so.
     fn blocked(&self, index: usize) -> Option<Planned> {
         let subject = self.known.subjects.get(index)?;
-        let address = match (&subject.desired, &subject.entry) {
-            (Some(desired), _) => desired.address.clone(),
+        let address = match (&subject.declared, &subject.entry) {
+            (Some(declared), _) => declared.address.clone(),
             (None, Some(entry)) => entry.address.clone(),
             (None, None) => return None,
         };
         let recorded = subject.entry.as_ref().map(|entry| entry.key.clone());
-        let own = subject.desired.as_ref().and_then(|desired| match desired.key {
-            KeyReference::Id(id) => Some(Key::Id(id)),
-            _ => None,
-        });
+        let own = subject.declared.as_ref().and_then(|declared| declared.id().map(Key::Id));
         // Of a pair that cannot be named; nothing else has this id.
         let none = || Key::Id(Uuid::new_v5(&Uuid::nil(), address.to_string().as_bytes()));
         let mut planned = Planned::new(address.clone(), own.or(recorded).unwrap_or_else(none));
@@ -252,7 +272,10 @@ impl Sink for Comparer<'_> {
         }
     }
 
-    fn keep(&mut self, index: usize, verdict: Compared) {
+    fn keep(&mut self, index: usize, mut verdict: Compared) {
+        if let Some(planned) = &mut verdict.planned {
+            self.share_field_set(planned);
+        }
         if let (Some(standing), Some(planned)) = (verdict.standing, &verdict.planned) {
             self.standing.insert(planned.address.clone(), standing);
         }

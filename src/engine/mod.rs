@@ -1,9 +1,9 @@
 //! Connects manifests, API and the pure core: observe, apply, record, lock, journal.
 //!
 //! ```text
-//! objects ─ lower ─▶ Desired ─┐                    ┌─ facts ─┐
-//!            record ─▶ Entry ─┼─ observe, compare ─▶ Plan ────┴─▶ apply ─▶ Outcome
-//!            server ─▶ Live ──┘
+//! objects ─ resolve, lower ─▶ Desired ─┐                    ┌─ facts ─┐
+//!                     record ─▶ Entry ─┼─ observe, compare ─▶ Plan ────┴─▶ apply ─▶ Outcome
+//!                     server ─▶ Live ──┘
 //! ```
 
 pub mod apply;
@@ -29,6 +29,7 @@ pub mod progress;
 pub mod record;
 pub mod references;
 pub mod reread;
+pub mod resolve;
 pub mod rows;
 pub mod saved;
 pub mod secrets;

@@ -1,7 +1,6 @@
 //! The pipeline up to the plan: load → resolve → observe → diff → plan → guard. It reads and never writes; the same
 //! function plans a whole input for the command and one object for the operator.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::RwLock;
 
@@ -11,8 +10,8 @@ use uuid::Uuid;
 use crate::manifest::Object;
 use crate::model::{Address, Adoption, Kind, Owner};
 use crate::reconcile::{
-    Claim, Desired, Entry, Facts, Key, Limits, Plan, PlanContext, Planned, Problem, Reason, SecretComparison,
-    SecretUse, assemble, assess, bulk_create, guard, needs, only_adoptions,
+    Claim, Desired, Entry, Facts, Key, KeyReference, Limits, Plan, PlanContext, Planned, Problem, Reason,
+    SecretComparison, SecretUse, assemble, assess, bulk_create, guard, needs, only_adoptions,
 };
 
 use super::catalogue::Catalogue;
@@ -23,12 +22,13 @@ use super::facts::Looking;
 use super::grant_permissions;
 use super::keys::{RunnerKeys, SecretOf};
 use super::lookup::look_up;
-use super::lower::{Context, lower};
-use super::observe::{Observer, Subject};
+use super::lower::lower;
+use super::observe::{Declaration, Observer, Subject};
 use super::parallel::{free_beside, in_parallel};
 use super::progress::Progress;
 use super::record::{Entries, Loaded, Record};
 use super::references::{self, Needs, References};
+use super::resolve::{Context, Resolved, resolve};
 use super::secrets::{SecretResolver, SecretValues, describe};
 use super::select::Selection;
 use super::session::Session;
@@ -65,19 +65,15 @@ pub struct Sources<'a> {
     pub progress: &'a dyn Progress,
 }
 
-/// Plans these objects. Errors of single objects stand in the plan. Objects that are given away are freed as soon as
-/// they are lowered: of a large input only one form is held at a time.
+/// Plans these objects. Errors of single objects stand in the plan. Each object is freed as soon as it is compared: of a
+/// large input only one form is held at a time.
 ///
 /// # Errors
 /// Nothing can be planned: the server cannot be read, or the record is lost.
-pub async fn plan<'o>(
-    sources: Sources<'_>,
-    objects: impl Into<Cow<'o, [Object]>>,
-    options: &PlanOptions,
-) -> Result<Plan, Error> {
+pub async fn plan(sources: Sources<'_>, objects: Vec<Object>, options: &PlanOptions) -> Result<Plan, Error> {
     let session = sources.session;
     let planning = Planning::new(sources, options);
-    let (subjects, problems) = planning.resolve(objects.into()).await?;
+    let (subjects, problems) = planning.resolve(objects).await?;
     let (planned, counts) = planning.observe(&subjects).await?;
     let mut plan = assemble(session.target().clone(), session.owner().clone(), planned);
     plan.errors.extend(problems);
@@ -146,12 +142,11 @@ impl<'a> Planning<'a> {
     }
 
     /// Declarations to subjects: references looked up, what the record holds besides added.
-    async fn resolve(&self, objects: Cow<'_, [Object]>) -> Result<(Vec<Subject>, Vec<Problem>), Error> {
+    async fn resolve(&self, objects: Vec<Object>) -> Result<(Vec<Subject>, Vec<Problem>), Error> {
         let entries = self.entries();
         let recorded = |address: &Address| entries?.by_address(address)?.key.id();
         let session = self.sources.session;
-        let declarations =
-            Declarations::new(objects.as_ref(), session.owner(), session.tenant_id(), recorded);
+        let declarations = Declarations::new(&objects, session.owner(), session.tenant_id(), recorded);
         let wanted = match self.options.selection.is_everything() {
             true => None,
             false => Some(with_references(&objects, &self.options.selection, &declarations)),
@@ -165,18 +160,14 @@ impl<'a> Planning<'a> {
         let no_longer_declared = self.no_longer_declared(&objects);
         drop(selected);
         let context = Context { declarations: &declarations, references: &references };
-        let lowered = |object: &Object| match is_wanted(&object) {
-            true => self.lowered(object, context),
+        let resolved = in_parallel(objects, |object| match is_wanted(&&object) {
+            true => self.resolved(object, context),
             false => Ok(Vec::new()),
-        };
-        let lowered = match objects {
-            Cow::Borrowed(objects) => in_parallel(objects.iter().collect(), lowered),
-            Cow::Owned(objects) => in_parallel(objects, |object| lowered(&object)),
-        };
-        let mut subjects = Vec::with_capacity(lowered.len() + no_longer_declared.len());
-        for lowered in lowered {
-            match lowered {
-                Ok(lowered) => subjects.extend(lowered),
+        });
+        let mut subjects = Vec::with_capacity(resolved.len() + no_longer_declared.len());
+        for resolved in resolved {
+            match resolved {
+                Ok(resolved) => subjects.extend(resolved),
                 Err(found) => problems.extend(found),
             }
         }
@@ -185,9 +176,9 @@ impl<'a> Planning<'a> {
     }
 
     /// What one declaration comes to: itself, and what the record holds of it besides.
-    fn lowered(&self, object: &Object, context: Context<'_>) -> Result<Vec<Subject>, Vec<Problem>> {
-        match lower(object, context) {
-            Ok(desired) => Ok(self.subjects_of(object, desired, context.declarations)),
+    fn resolved(&self, object: Object, context: Context<'_>) -> Result<Vec<Subject>, Vec<Problem>> {
+        match resolve(&object, context) {
+            Ok(resolved) => Ok(self.subjects_of(object, resolved, context.declarations)),
             // What is left alone need not lead anywhere.
             Err(_) if object.spec.suspend() => Ok(Vec::new()),
             // What a tombstone speaks of went with what it refers to; the record may not know yet.
@@ -201,34 +192,22 @@ impl<'a> Planning<'a> {
 
     /// Whether an object is created unread. FusionAuth refuses a second user of one sign-in name and a second entity of
     /// one clientId, but not a second entity of one name; an import does not name what it refuses.
-    fn is_presumed_absent(&self, object: &Object, desired: &Desired, entry: Option<&Entry>) -> bool {
+    fn is_presumed_absent(&self, object: &Object, resolved: &Resolved, entry: Option<&Entry>) -> bool {
         let recorded = self.sources.record.is_some_and(|(loaded, _)| !loaded.is_absent());
-        let plain = desired.policy.adoption() == Adoption::Never
-            && !desired.policy.absent()
-            && !desired.suspended
-            && desired.fields.get("active") != Some(&serde_json::Value::Bool(false))
-            && desired.secrets.iter().all(|secret| secret.field != "salt");
-        let unique = match desired.address.kind {
-            Kind::User => true,
-            Kind::Entity => desired.fields.contains_key("clientId"),
-            _ => false,
-        };
-        self.options.presume_absent
+        let asked = self.options.presume_absent && recorded && entry.is_none();
+        asked
             && self.options.selection.selects(object)
-            && recorded
-            && entry.is_none()
-            && plain
-            && unique
+            && lower(object, resolved).is_ok_and(|desired| is_refused_twice(&desired))
     }
 
-    fn subjects_of(&self, object: &Object, desired: Desired, declarations: &Declarations) -> Vec<Subject> {
-        let entry = self.entry_of(&desired).cloned();
-        let intended = self.intended(&desired, entry.as_ref(), declarations);
-        let context = !self.options.selection.selects(object);
-        let presumed_absent = self.is_presumed_absent(object, &desired, entry.as_ref());
-        let (desired, entry) = (Some(Box::new(desired)), entry.map(Box::new));
+    fn subjects_of(&self, object: Object, resolved: Resolved, declarations: &Declarations) -> Vec<Subject> {
+        let entry = self.entry_of(&object).cloned();
+        let intended = self.intended(&object.address, &resolved.key, entry.as_ref(), declarations);
+        let context = !self.options.selection.selects(&object);
+        let presumed_absent = self.is_presumed_absent(&object, &resolved, entry.as_ref());
+        let (declared, entry) = (Some(Declaration::new(object, resolved)), entry.map(Box::new));
         let intended_now = intended.current.map(Box::new);
-        let subject = Subject { desired, entry, intended: intended_now, context, presumed_absent };
+        let subject = Subject { declared, entry, intended: intended_now, context, presumed_absent };
         let abandoned = intended.abandoned.into_iter().map(Subject::recorded);
         abandoned.chain([subject]).collect()
     }
@@ -251,23 +230,29 @@ impl<'a> Planning<'a> {
     }
 
     /// What the record holds under the address, else under the one that the object had before.
-    fn entry_of(&self, desired: &Desired) -> Option<&Entry> {
+    fn entry_of(&self, object: &Object) -> Option<&Entry> {
         let entries = self.entries()?;
-        let former = || desired.moved_from.as_ref().and_then(|former| entries.by_address(former));
-        entries.by_address(&desired.address).or_else(former)
+        let former = || object.moved_from.as_ref().and_then(|former| entries.by_address(former));
+        entries.by_address(&object.address).or_else(former)
     }
 
     /// Intents beside the entry that is confirmed: a run ended while a link or a grant changed its key.
-    fn intended(&self, desired: &Desired, entry: Option<&Entry>, declarations: &Declarations) -> Intended {
+    fn intended(
+        &self,
+        address: &Address,
+        key: &KeyReference,
+        entry: Option<&Entry>,
+        declarations: &Declarations,
+    ) -> Intended {
         let mut intended = Intended::default();
         let (Some(entries), Some(confirmed)) = (self.entries(), entry) else { return intended };
         let others: Vec<&Entry> =
-            entries.at(&desired.address).filter(|other| other.intent && other.key != confirmed.key).collect();
+            entries.at(address).filter(|other| other.intent && other.key != confirmed.key).collect();
         if others.is_empty() {
             return intended;
         }
         let id = |address: &Address| declarations.get(address).map(|declared| declared.id);
-        let key = desired.key.resolve(&id);
+        let key = key.resolve(&id);
         for other in others {
             if Some(&other.key) == key.as_ref() {
                 intended.current = Some(other.clone());
@@ -339,13 +324,13 @@ impl<'a> Planning<'a> {
         let Some((_, record)) = self.sources.record else { return Ok(HashMap::new()) };
         let ids: HashMap<&Address, Uuid> = subjects
             .iter()
-            .filter_map(|subject| subject.desired.as_ref())
-            .filter_map(|desired| Some((&desired.address, desired.key.resolve(&|_| None)?.id()?)))
+            .filter_map(|subject| subject.declared.as_ref())
+            .filter_map(|declared| Some((&declared.address, declared.id()?)))
             .collect();
         let id = |address: &Address| ids.get(address).copied();
         let new = subjects.iter().filter(|subject| subject.entry.is_none() && !subject.context);
         let keys: BTreeSet<Key> =
-            new.filter_map(|subject| subject.desired.as_ref()?.key.resolve(&id)).collect();
+            new.filter_map(|subject| subject.declared.as_ref()?.resolved.key.resolve(&id)).collect();
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
@@ -358,11 +343,11 @@ impl<'a> Planning<'a> {
         let mut seen = Seen::default();
         let mut values = SecretValues::default();
         for (index, subject) in subjects.iter().enumerate() {
-            let Some(desired) = &subject.desired else { continue };
-            if let Some(id) = &desired.pending_link {
+            let Some(declared) = &subject.declared else { continue };
+            if let Some(id) = &declared.resolved.pending_link {
                 seen.pending.insert(index, SecretString::from(id.clone()));
             }
-            for secret in &desired.secrets {
+            for secret in &declared.resolved.secrets {
                 let needed = match secret.usage {
                     SecretUse::Compared => true,
                     SecretUse::Enforced => self.sources.record.is_some(),
@@ -371,10 +356,10 @@ impl<'a> Planning<'a> {
                 if !needed {
                     continue;
                 }
-                let namespace = &desired.address.namespace;
+                let namespace = &declared.address.namespace;
                 let loaded = values.load(self.sources.secrets, namespace, &secret.source, false).await;
                 if let Err(error) = &loaded {
-                    tracing::debug!(address = %desired.address, source = describe(&secret.source), %error,
+                    tracing::debug!(address = %declared.address, source = describe(&secret.source), %error,
                         "a secret cannot be seen");
                 }
                 let value = loaded.ok();
@@ -442,7 +427,7 @@ impl<'a> Planning<'a> {
             None => subjects
                 .iter()
                 .filter(|subject| subject.kind() == Kind::Entity)
-                .filter_map(|subject| subject.desired.as_ref()?.key.resolve(&|_| None)?.id())
+                .filter_map(|subject| subject.declared.as_ref()?.id())
                 .collect(),
         };
         let looking = Looking { session, catalogue: &self.catalogue, own: &own, record: self.entries() };
@@ -467,6 +452,21 @@ impl<'a> Planning<'a> {
         debug_assert!(counts.own <= subjects.len() as u64);
         facts
     }
+}
+
+/// Whether FusionAuth refuses a second one of what is to be created, and nothing needs to be known of a first.
+fn is_refused_twice(desired: &Desired) -> bool {
+    let plain = desired.policy.adoption() == Adoption::Never
+        && !desired.policy.absent()
+        && !desired.suspended
+        && desired.fields.get("active") != Some(&serde_json::Value::Bool(false))
+        && desired.secrets.iter().all(|secret| secret.field != "salt");
+    let unique = match desired.address.kind {
+        Kind::User => true,
+        Kind::Entity => desired.fields.contains_key("clientId"),
+        _ => false,
+    };
+    plain && unique
 }
 
 fn only_unresolved(problems: &[Problem]) -> bool {

@@ -1,7 +1,7 @@
 //! The calls a change is made of: data, which a saved plan carries and the engine sends.
 
-use serde::{Deserialize, Serialize};
 use crate::model::SecretSource;
+use serde::{Deserialize, Serialize};
 
 use super::Body;
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::model::{Adoption, Kind, Owner};
+use crate::model::{Address, Adoption, Kind, Owner, Place};
 
 use super::calls::{self, Making};
 use super::change;
@@ -38,7 +38,7 @@ pub fn plan_object(desired: &Desired, observed: &Observed<'_>, context: &PlanCon
     planning.planned
 }
 
-fn references(desired: &Desired) -> Vec<crate::model::Address> {
+fn references(desired: &Desired) -> Vec<Address> {
     let entity_type = desired.entity_type.as_ref().and_then(super::ObjectRef::address);
     desired.key.declared().into_iter().chain(entity_type).cloned().collect()
 }
@@ -54,7 +54,8 @@ impl<'a> Planning<'a> {
     fn run(&mut self) {
         if let Some(claim) = self.observed.claim.filter(|claim| !self.may_take(&claim.owner)) {
             let is_there = self.observed.live.is_some();
-            self.planned.errors.push(claimed(self.desired, claim, is_there));
+            let (address, place) = (&self.desired.address, &self.desired.place);
+            self.planned.errors.push(claimed(address, place, claim, is_there));
             return;
         }
         if !self.id_is_as_declared(self.observed.entry.map(|entry| &entry.key)) {
@@ -438,12 +439,7 @@ fn plain(value: &Value) -> String {
 
 /// Takes in another owner's claim on an object that was found by its natural key, which is known only once it was
 /// found: a conflict that names the owner, unless it is that owner's objects that are taken over.
-pub fn claimed_when_found(
-    planned: &mut Planned,
-    desired: &Desired,
-    claim: &super::Claim,
-    context: &PlanContext,
-) {
+pub fn claimed_when_found(planned: &mut Planned, place: &Place, claim: &super::Claim, context: &PlanContext) {
     if claim.owner == context.owner {
         return;
     }
@@ -457,12 +453,12 @@ pub fn claimed_when_found(
     }
     // Whether it could be adopted is not the question then.
     planned.errors.retain(|problem| !problem.code.starts_with("adoption-"));
-    planned.errors.push(claimed(desired, claim, true));
+    planned.errors.push(claimed(&planned.address, place, claim, true));
     planned.verdict = Verdict::Failed;
 }
 
-fn claimed(desired: &Desired, claim: &super::Claim, is_there: bool) -> Problem {
-    let (owner, kind) = (&claim.owner, desired.address.kind);
+fn claimed(address: &Address, place: &Place, claim: &super::Claim, is_there: bool) -> Problem {
+    let (owner, kind) = (&claim.owner, address.kind);
     let at = claim.address.as_ref().map(|address| format!(" as {address}")).unwrap_or_default();
     let (state, hint) = match is_there {
         true => (
@@ -476,7 +472,8 @@ fn claimed(desired: &Desired, claim: &super::Claim, is_there: bool) -> Problem {
         ),
     };
     let message = format!("the owner {owner} holds this {kind}{at}{state}");
-    Problem::error("claimed-by-another-owner", message, hint).at(desired)
+    let problem = Problem::error("claimed-by-another-owner", message, hint).of(address);
+    Problem { place: Some(place.clone()), ..problem }
 }
 
 fn link_held(desired: &Desired, live: &Live) -> Problem {

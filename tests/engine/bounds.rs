@@ -31,7 +31,7 @@ fn estate(users: usize, entities: usize, lambdas: usize) -> Vec<Object> {
 /// Creates everything, users by import, and returns the requests of a plan that changes nothing.
 async fn requests_of_no_change(world: &World, objects: &[Object]) -> u64 {
     let options = PlanOptions { import_batch: Some(1000), ..PlanOptions::default() };
-    let made = plan(world.sources(), objects, &options).await.unwrap();
+    let made = plan(world.sources(), objects.to_vec(), &options).await.unwrap();
     let outcome = world.apply(&made).await;
     assert_done(&outcome);
     assert_eq!(outcome.calls.actual, outcome.calls.predicted);

@@ -85,7 +85,7 @@ async fn a_plan_reads_through_faults_and_never_takes_a_short_page_for_absence() 
         world.faults(json!([{"fault": fault, "route": "/api/user/search", "nth": 1}])).await;
         world.assert_unchanged(&estate()).await;
         world.faults(json!([{"fault": fault, "route": "/api/user/search"}])).await;
-        let failed = plan(world.sources(), &estate(), &PlanOptions::default()).await;
+        let failed = plan(world.sources(), estate(), &PlanOptions::default()).await;
         assert!(failed.is_err(), "{fault} for ever");
         world.faults(json!([])).await;
     }
@@ -214,7 +214,7 @@ async fn without_a_licence_the_run_stops_with_a_hint() {
     let world = World::with(Config { unlicensed: true, ..Config::default() }).await;
     let objects =
         [object(Kind::EntityType, "company", json!({})), user("richard", json!({"username": "richard"}))];
-    match plan(world.sources(), &objects, &PlanOptions::default()).await {
+    match plan(world.sources(), objects.to_vec(), &PlanOptions::default()).await {
         Err(error) => assert!(error.hint().unwrap().contains("licence"), "{error}"),
         Ok(made) => {
             let outcome = world.apply(&made).await;
@@ -291,7 +291,7 @@ async fn imports_in_batches_survive_a_duplicate_and_a_lost_answer() {
             .map(|number| user(&format!("u{number}"), json!({"email": format!("u{number}@example.com")})))
             .collect();
         let options = PlanOptions { import_batch: Some(10), ..PlanOptions::default() };
-        let made = plan(world.sources(), &objects, &options).await.unwrap();
+        let made = plan(world.sources(), objects.to_vec(), &options).await.unwrap();
         assert_eq!(made.predicted_calls(), 3);
         let taken = json!({"user": {"email": "u7@example.com"}});
         if fault.is_none() {
@@ -338,7 +338,7 @@ async fn server_and_tenant_are_settled_before_anything_else() {
 fn plans_and_runs_can_be_sent() {
     fn sent<T: Send>(_: &T) {}
     fn check<'a>(world: &'a World, objects: &'a [Object], options: &'a PlanOptions, apply: Apply<'a>) {
-        sent(&plan(world.sources(), objects, options));
+        sent(&plan(world.sources(), objects.to_vec(), options));
         sent(&apply.run());
     }
     let _ = check;

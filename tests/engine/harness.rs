@@ -84,7 +84,7 @@ impl World {
     }
 
     pub async fn plan(&self, objects: &[Object]) -> Plan {
-        plan(self.sources(), objects, &PlanOptions::default()).await.unwrap()
+        plan(self.sources(), objects.to_vec(), &PlanOptions::default()).await.unwrap()
     }
 
     /// A plan that must have neither errors nor changes.
@@ -180,7 +180,7 @@ pub struct Next<'a> {
 impl Next<'_> {
     pub async fn plan(&self, objects: &[Object]) -> Plan {
         let sources = Sources { session: &self.session, ..self.world.sources() };
-        plan(sources, objects, &PlanOptions::default()).await.unwrap()
+        plan(sources, objects.to_vec(), &PlanOptions::default()).await.unwrap()
     }
 
     pub async fn assert_unchanged(&self, objects: &[Object]) {

@@ -65,7 +65,7 @@ impl OwnerRuns {
             secrets: &world.secrets,
             progress: &Silent,
         };
-        plan(sources, objects, options).await.unwrap()
+        plan(sources, objects.to_vec(), options).await.unwrap()
     }
 
     pub async fn apply(&self, world: &World, plan: &Plan, death: Death) -> Outcome {

@@ -137,7 +137,7 @@ async fn a_lost_record_is_refused() {
     let loaded = fusionkeep::engine::record::Loaded::default();
     let sources =
         fusionkeep::engine::plan::Sources { record: Some((&loaded, &runs.record)), ..world.sources() };
-    let lost = fusionkeep::engine::plan::plan(sources, &objects, &OwnerRuns::options()).await;
+    let lost = fusionkeep::engine::plan::plan(sources, objects.to_vec(), &OwnerRuns::options()).await;
     assert!(lost.unwrap_err().to_string().contains("the record is lost"));
 }
 

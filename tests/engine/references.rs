@@ -138,10 +138,10 @@ async fn a_subset_is_planned_with_what_it_refers_to_read_and_left_alone() {
         },
         ..PlanOptions::default()
     };
-    let made = plan(world.sources(), &objects, &only(&[3])).await.unwrap();
+    let made = plan(world.sources(), objects.to_vec(), &only(&[3])).await.unwrap();
     assert_eq!(codes(&made), ["reference-outside-selection"]);
     for selected in [vec![0, 1], vec![2], vec![3]] {
-        let made = plan(world.sources(), &objects, &only(&selected)).await.unwrap();
+        let made = plan(world.sources(), objects.to_vec(), &only(&selected)).await.unwrap();
         assert_eq!(made.changes.len(), selected.len(), "{:?}", made.errors);
         world.apply(&made).await;
     }
@@ -163,10 +163,10 @@ async fn a_subset_knows_what_it_refers_to_by_id() {
     ];
     let selection = Selection { targets: [objects[1].address.clone()].into(), labels: None };
     let only_the_link = PlanOptions { selection, ..PlanOptions::default() };
-    let made = plan(world.sources(), &objects, &only_the_link).await.unwrap();
+    let made = plan(world.sources(), objects.to_vec(), &only_the_link).await.unwrap();
     assert_eq!(codes(&made), ["reference-outside-selection"]);
     world.converge(&objects[..1]).await;
-    let made = plan(world.sources(), &objects, &only_the_link).await.unwrap();
+    let made = plan(world.sources(), objects.to_vec(), &only_the_link).await.unwrap();
     assert_eq!((codes(&made), made.changes.len()), (vec![], 1));
     world.apply(&made).await;
     world.assert_unchanged(&objects).await;

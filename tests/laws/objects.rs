@@ -175,7 +175,10 @@ fn an_update_has_the_least_body() {
     let entry = held(Kind::User, "a", &["email", "firstName"]);
     let planned = planned(&desired, Some(&live), Some(&entry));
     let [user, registration] = change(&planned).calls.as_slice() else { panic!("{planned:#?}") };
-    assert_eq!(body(user), Some(json!({"user": {"firstName": "New", "data": {"a": {"b": 2}, "gone": null}}})));
+    assert_eq!(
+        body(user),
+        Some(json!({"user": {"firstName": "New", "data": {"a": {"b": 2}, "gone": null}}}))
+    );
     assert_eq!((user.method, user.content_type), (Method::Patch, ContentType::MergePatch));
     assert_eq!(body(registration), Some(json!({"registration": {"roles": ["user"]}})));
     assert_eq!(
@@ -572,8 +575,7 @@ fn what_a_concurrent_write_undid_of_a_new_object_is_patched_and_not_created_twic
     let as_written = of(json!({"k": {"x": 1, "theirs": 2}}), &[(&one, "user"), (&two, "user")]);
     assert_eq!(repair(change, &as_written), vec![]);
     let calls = repair(change, &of(json!({"theirs": 1}), &[(&one, "admin")]));
-    let sent: Vec<_> =
-        calls.iter().map(|call| (call.method, call.purpose, body(call).unwrap())).collect();
+    let sent: Vec<_> = calls.iter().map(|call| (call.method, call.purpose, body(call).unwrap())).collect();
     assert_eq!(
         sent,
         [

@@ -7,6 +7,7 @@
 mod natural;
 mod pairs;
 mod pending;
+mod subject;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
@@ -15,63 +16,15 @@ use uuid::Uuid;
 
 use crate::fusionauth::{Client, Error, Object, Row};
 use crate::model::{Kind, row};
-use crate::reconcile::{Desired, Entry, Key, Live, Problem};
+use crate::reconcile::{Key, Live, Problem};
 
 pub use natural::{SignIn, holders};
+pub use subject::{Declaration, Subject};
 
 use super::catalogue::Catalogue;
 use super::declarations::has_id;
 use super::parallel::in_parallel;
-use super::problem::At;
 use super::rows;
-
-/// One object to read: declared, or held by the record alone.
-#[derive(Clone, Debug)]
-pub struct Subject {
-    pub desired: Option<Box<Desired>>,
-    /// What the record holds of it.
-    pub entry: Option<Box<Entry>>,
-    /// What the record intends besides: a link or a grant whose key was about to change when a run ended.
-    pub intended: Option<Box<Entry>>,
-    /// Only referred to by what the run is about: it is read and compared, and nothing is done about it.
-    pub context: bool,
-    /// It is not read: what nobody has created is not there, and the server's answer to its creation is the judge.
-    pub presumed_absent: bool,
-}
-
-impl Subject {
-    /// Of what the record alone speaks of.
-    pub fn recorded(entry: Entry) -> Self {
-        Subject {
-            desired: None,
-            entry: Some(Box::new(entry)),
-            intended: None,
-            context: false,
-            presumed_absent: false,
-        }
-    }
-
-    pub fn kind(&self) -> Kind {
-        match (&self.desired, &self.entry) {
-            (Some(desired), _) => desired.address.kind,
-            (None, Some(entry)) => entry.address.kind,
-            // A subject has one of them.
-            (None, None) => Kind::User,
-        }
-    }
-
-    /// The id under which the object is looked for, of kinds that have one.
-    fn id(&self) -> Option<Uuid> {
-        match (&self.desired, &self.entry) {
-            (Some(desired), _) => match desired.key {
-                crate::reconcile::KeyReference::Id(id) => Some(id),
-                _ => None,
-            },
-            (None, Some(entry)) => entry.key.id(),
-            (None, None) => None,
-        }
-    }
-}
 
 /// What was found of a subject.
 #[derive(Debug)]
@@ -320,11 +273,8 @@ impl<S: Sink> Observer<'_, S> {
     /// Of what nobody declares there is nothing to tell.
     fn problem(&self, index: usize, code: &str, message: String, hint: Option<String>) -> Observation {
         let Some(subject) = self.subjects.get(index) else { return Observation::Failed(Vec::new()) };
-        match (&subject.desired, subject.id()) {
-            (Some(desired), _) => {
-                let at = At { address: &desired.address, place: &desired.place };
-                Observation::Failed(vec![at.problem(code, message, hint)])
-            }
+        match (&subject.declared, subject.id()) {
+            (Some(declared), _) => Observation::Failed(vec![declared.at().problem(code, message, hint)]),
             (None, Some(id)) => found(Key::Id(id), None, false),
             (None, None) => Observation::Failed(Vec::new()),
         }

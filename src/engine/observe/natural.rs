@@ -14,7 +14,7 @@ use crate::model::Kind;
 use crate::reconcile::{Desired, Key};
 
 use super::super::rows;
-use super::{Hits, Observer, Sink, Subject};
+use super::{Declaration, Hits, Observer, Sink, Subject};
 
 /// Rows of a page of a search, for reckoning.
 const PAGE: u64 = 500;
@@ -163,21 +163,21 @@ impl<S: Sink> Observer<'_, S> {
         own.chain(self.held.iter().filter_map(Key::id)).collect()
     }
 
-    /// The declarations among these subjects that are to be found. A tombstone goes by the record alone.
-    fn declared<'s>(&'s self, absent: &'s [usize]) -> impl Iterator<Item = (usize, &'s Desired)> {
+    /// The declarations among these subjects that are to be found.
+    fn sought<'s>(&'s self, absent: &'s [usize]) -> impl Iterator<Item = (usize, &'s Declaration)> {
         absent.iter().filter_map(|index| {
-            let desired = self.subjects.get(*index)?.desired.as_deref()?;
-            (!desired.policy.absent() && !desired.suspended).then_some((*index, desired))
+            let declared = self.subjects.get(*index)?.declared.as_ref()?;
+            declared.is_sought.then_some((*index, declared))
         })
     }
 
     pub(super) async fn users_by_natural_key(&self, absent: &[usize]) -> Result<Hits, Error> {
         let mut wanted: HashMap<SignIn, Vec<usize>> = HashMap::new();
-        for (index, desired) in self.declared(absent) {
+        for (index, declared) in self.sought(absent) {
             // Signing in by phone number came with 1.59 (wire notes §4).
             let known =
                 |name: &SignIn| !matches!(name, SignIn::PhoneNumber(_)) || self.version.at_least(1, 59);
-            for name in SignIn::of(desired).into_iter().filter(known) {
+            for name in declared.read(SignIn::of).into_iter().flatten().filter(known) {
                 wanted.entry(name).or_default().push(index);
             }
         }
@@ -201,10 +201,15 @@ impl<S: Sink> Observer<'_, S> {
     pub(super) async fn entities_by_natural_key(&self, absent: &[usize]) -> Result<Hits, Error> {
         let mut by_client_id: HashMap<String, Vec<usize>> = HashMap::new();
         let mut by_name: HashMap<(Uuid, String), Vec<usize>> = HashMap::new();
-        for (index, desired) in self.declared(absent) {
-            let text = |name: &str| desired.fields.get(name).and_then(Value::as_str).map(str::to_owned);
-            let standing = desired.entity_type.as_ref().and_then(|found| self.sink().standing(found));
-            match (text("clientId"), text("name"), standing) {
+        for (index, declared) in self.sought(absent) {
+            let Some((client_id, name, entity_type)) = declared.read(|desired| {
+                let text = |name: &str| desired.fields.get(name).and_then(Value::as_str).map(str::to_owned);
+                (text("clientId"), text("name"), desired.entity_type.clone())
+            }) else {
+                continue;
+            };
+            let standing = entity_type.and_then(|found| self.sink().standing(&found));
+            match (client_id, name, standing) {
                 (Some(client_id), ..) => by_client_id.entry(client_id).or_default().push(index),
                 // A type that does not exist yet has no entities.
                 (None, Some(name), Some(standing)) if standing.live => {
@@ -248,16 +253,18 @@ impl<S: Sink> Observer<'_, S> {
         taken: &HashSet<Uuid>,
     ) -> Option<&'o Object> {
         let absent = [index];
-        let (_, desired) = self.declared(&absent).next()?;
-        let fields = match desired.address.kind {
+        let (_, declared) = self.sought(&absent).next()?;
+        let names = match declared.address.kind {
             Kind::Lambda => &["name", "type"][..],
             _ => &["name"][..],
         };
+        let fields: Vec<(&str, Value)> = declared.read(|desired| {
+            let field = |name: &&'static str| Some((*name, desired.fields.get(*name)?.clone()));
+            names.iter().map(field).collect::<Option<_>>()
+        })??;
         let same = |object: &&Object| {
             let free = rows::uuid(object, "id").is_some_and(|id| !taken.contains(&id));
-            free && fields
-                .iter()
-                .all(|name| desired.fields.get(*name).is_some_and(|value| object.get(*name) == Some(value)))
+            free && fields.iter().all(|(name, value)| object.get(*name) == Some(value))
         };
         let mut hits = all.iter().filter(same);
         hits.next().filter(|_| hits.next().is_none())

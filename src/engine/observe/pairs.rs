@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::fusionauth::Error;
 use crate::model::Kind;
-use crate::reconcile::{Desired, Key, KeyReference, Live, ObjectRef, Recipient, RecipientReference};
+use crate::reconcile::{Key, KeyReference, Live, ObjectRef, Recipient, RecipientReference};
 
 use super::super::rows;
 use super::{Found, Observation, Observer, Sink, Standing};
@@ -51,8 +51,8 @@ impl<S: Sink> Observer<'_, S> {
         let mut wanted = Vec::new();
         for (index, subject) in self.of_kind(Kind::EntityGrant) {
             let recorded = subject.entry.as_ref().map(|entry| entry.key.clone());
-            let own = match &subject.desired {
-                Some(desired) => self.grant_key(desired),
+            let own = match &subject.declared {
+                Some(declared) => self.grant_key(&declared.resolved.key),
                 None => recorded.clone().map(|key| (key, true)),
             };
             match own {
@@ -68,8 +68,8 @@ impl<S: Sink> Observer<'_, S> {
         Ok(())
     }
 
-    fn grant_key(&self, desired: &Desired) -> Option<(Key, bool)> {
-        let KeyReference::Grant { entity, recipient } = &desired.key else { return None };
+    fn grant_key(&self, key: &KeyReference) -> Option<(Key, bool)> {
+        let KeyReference::Grant { entity, recipient } = key else { return None };
         let entity = self.standing(entity)?;
         let (recipient, live) = match recipient {
             RecipientReference::User(user) => {
@@ -117,8 +117,8 @@ impl<S: Sink> Observer<'_, S> {
             if let Some(Key::Link { user, .. }) = &recorded {
                 users.insert(*user);
             }
-            let own = match &subject.desired {
-                Some(desired) => self.link_key(desired),
+            let own = match &subject.declared {
+                Some(declared) => self.link_key(&declared.resolved.key),
                 None => recorded.as_ref().and_then(recorded_link),
             };
             let Some(own) = own else {
@@ -137,8 +137,8 @@ impl<S: Sink> Observer<'_, S> {
         stream::iter(keys).map(settle).buffer_unordered(AT_ONCE).try_collect::<()>().await
     }
 
-    fn link_key(&self, desired: &Desired) -> Option<LinkKey> {
-        let KeyReference::Link { identity_provider, identity_provider_user_id, user } = &desired.key else {
+    fn link_key(&self, key: &KeyReference) -> Option<LinkKey> {
+        let KeyReference::Link { identity_provider, identity_provider_user_id, user } = key else {
             return None;
         };
         Some(LinkKey {
@@ -182,13 +182,13 @@ impl<S: Sink> Observer<'_, S> {
             self.hand_link(index, live.key.clone(), Some(live.clone()), previous, false);
             return Ok(());
         }
-        let desired = self.subjects.get(index).and_then(|subject| subject.desired.as_ref());
-        let Some(desired) = desired.filter(|desired| !desired.policy.absent() && !desired.suspended) else {
+        let sought = self.subjects.get(index).and_then(|subject| subject.declared.as_ref());
+        let Some(sought) = sought.filter(|declared| declared.is_sought) else {
             let key = declared.or(recorded).unwrap_or_else(|| own.key(""));
             self.hand_link(index, key, None, None, false);
             return Ok(());
         };
-        let key = match self.pending_key(index, desired, &own).await? {
+        let key = match self.pending_key(index, sought, &own).await? {
             Ok(key) => key,
             Err(problem) => {
                 self.take(index, Observation::Failed(vec![*problem]));

@@ -4,12 +4,12 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use crate::fusionauth::{Error, Object, ServerVersion};
-use crate::reconcile::{Desired, Key, Problem};
+use crate::reconcile::{Key, Problem};
 
 use super::super::problem::At;
 use super::super::rows;
 use super::pairs::LinkKey;
-use super::{Observer, Sink};
+use super::{Declaration, Observer, Sink};
 
 impl<S: Sink> Observer<'_, S> {
     /// The key of a link that is not there: the declared one, or the pending link's. Its id at the provider is
@@ -17,25 +17,24 @@ impl<S: Sink> Observer<'_, S> {
     pub(super) async fn pending_key(
         &self,
         index: usize,
-        desired: &Desired,
+        sought: &Declaration,
         own: &LinkKey,
     ) -> Result<Result<Key, Box<Problem>>, Error> {
         let declared = own.subject.as_deref();
-        let is_pending = desired.pending_link.is_some()
-            || desired.secrets.iter().any(|secret| secret.field == "pendingIdPLinkId");
+        let is_pending = sought.resolved.pending_link.is_some()
+            || sought.resolved.secrets.iter().any(|secret| secret.field == "pendingIdPLinkId");
         if !is_pending {
             return Ok(Ok(own.key(declared.unwrap_or_default())));
         }
         if !self.version.at_least(1, 46) {
-            let at = At { address: &desired.address, place: &desired.place };
-            return Ok(Err(Box::new(too_new(at, self.version))));
+            return Ok(Err(Box::new(too_new(sought.at(), self.version))));
         }
         let Some(id) = self.pending.get(&index).filter(|id| !id.expose_secret().is_empty()) else {
             return Ok(Ok(own.key(declared.unwrap_or_default())));
         };
         let user = own.user.live.then_some(own.user.id);
         let pending = self.client.pending_link(id, user).await?;
-        Ok(judge(At { address: &desired.address, place: &desired.place }, own, pending.as_ref()))
+        Ok(judge(sought.at(), own, pending.as_ref()))
     }
 }
 

@@ -34,7 +34,7 @@ const PARALLELISM: usize = 16;
 /// The engine's plan, boxed: the compiler cannot show of so deep a future that it may move between threads.
 pub fn plan<'a>(
     sources: Sources<'a>,
-    objects: &'a [Object],
+    objects: Vec<Object>,
     options: &'a PlanOptions,
 ) -> BoxFuture<'a, Result<Plan, Error>> {
     Box::pin(plan::plan(sources, objects, options))
@@ -267,12 +267,12 @@ impl Task {
         objects.retain(|address, _| !batch.deleted.contains_key(*address));
         let objects: Vec<Object> = objects.into_values().map(|object| (**object).clone()).collect();
         if batch.deleted.is_empty() {
-            return plan(self.sources(connected, ledger.loaded()), &objects, &self.plan_options(targets))
+            return plan(self.sources(connected, ledger.loaded()), objects, &self.plan_options(targets))
                 .await;
         }
         let mut loaded = ledger.loaded().clone();
         batch.deleted.iter().for_each(|(address, policy)| redirect(&mut loaded.entries, address, policy));
-        plan(self.sources(connected, &loaded), &objects, &self.plan_options(targets)).await
+        plan(self.sources(connected, &loaded), objects, &self.plan_options(targets)).await
     }
 
     pub(super) fn sources<'a>(&'a self, connected: &'a Connected, loaded: &'a Loaded) -> Sources<'a> {

@@ -94,7 +94,7 @@ impl Task {
                 };
                 let loaded = ledger.loaded();
                 let options = self.plan_options(targets);
-                let planned = plan(self.sources(connected, loaded), &objects, &options).await;
+                let planned = plan(self.sources(connected, loaded), objects, &options).await;
                 let planned = match planned {
                     Err(crate::engine::error::Error::Api(error)) if error.is_unauthorized() => {
                         self.stalled_kinds.insert(kind, super::batch::not_permitted(&error));
