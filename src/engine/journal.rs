@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ring::digest;
 use serde::{Deserialize, Serialize};
@@ -144,9 +145,9 @@ pub struct JournalChange<'p> {
     /// second copy of a large plan would be most of a run's memory.
     pub change: Cow<'p, Change>,
     /// None: nothing stood there.
-    pub before: Option<BeforeImage>,
+    pub before: Option<Box<BeforeImage>>,
     /// What the record held.
-    pub entry: Option<Entry>,
+    pub entry: Option<Arc<Entry>>,
     /// How it ended. `NotStarted` in a journal whose run has no end: it may have been done all the same.
     pub status: Status,
 }

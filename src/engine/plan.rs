@@ -2,7 +2,7 @@
 //! function plans a whole input for the command and one object for the operator.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::RwLock;
+use std::sync::{Arc, RwLock};
 
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
@@ -118,9 +118,9 @@ struct Seen {
 #[derive(Default)]
 struct Intended {
     /// For the key that is declared.
-    current: Option<Entry>,
+    current: Option<Arc<Entry>>,
     /// For keys that no declaration has any more.
-    abandoned: Vec<Entry>,
+    abandoned: Vec<Arc<Entry>>,
 }
 
 impl<'a> Planning<'a> {
@@ -202,12 +202,11 @@ impl<'a> Planning<'a> {
 
     fn subjects_of(&self, object: Object, resolved: Resolved, declarations: &Declarations) -> Vec<Subject> {
         let entry = self.entry_of(&object).cloned();
-        let intended = self.intended(&object.address, &resolved.key, entry.as_ref(), declarations);
+        let intended = self.intended(&object.address, &resolved.key, entry.as_deref(), declarations);
         let context = !self.options.selection.selects(&object);
-        let presumed_absent = self.is_presumed_absent(&object, &resolved, entry.as_ref());
-        let (declared, entry) = (Some(Declaration::new(object, resolved)), entry.map(Box::new));
-        let intended_now = intended.current.map(Box::new);
-        let subject = Subject { declared, entry, intended: intended_now, context, presumed_absent };
+        let presumed_absent = self.is_presumed_absent(&object, &resolved, entry.as_deref());
+        let declared = Some(Declaration::new(object, resolved));
+        let subject = Subject { declared, entry, intended: intended.current, context, presumed_absent };
         let abandoned = intended.abandoned.into_iter().map(Subject::recorded);
         abandoned.chain([subject]).collect()
     }
@@ -230,7 +229,7 @@ impl<'a> Planning<'a> {
     }
 
     /// What the record holds under the address, else under the one that the object had before.
-    fn entry_of(&self, object: &Object) -> Option<&Entry> {
+    fn entry_of(&self, object: &Object) -> Option<&Arc<Entry>> {
         let entries = self.entries()?;
         let former = || object.moved_from.as_ref().and_then(|former| entries.by_address(former));
         entries.by_address(&object.address).or_else(former)
@@ -246,7 +245,7 @@ impl<'a> Planning<'a> {
     ) -> Intended {
         let mut intended = Intended::default();
         let (Some(entries), Some(confirmed)) = (self.entries(), entry) else { return intended };
-        let others: Vec<&Entry> =
+        let others: Vec<&Arc<Entry>> =
             entries.at(address).filter(|other| other.intent && other.key != confirmed.key).collect();
         if others.is_empty() {
             return intended;
@@ -275,7 +274,7 @@ impl<'a> Planning<'a> {
             .flat_map(|object| std::iter::once(&object.address).chain(object.moved_from.as_ref()))
             .collect();
         entries
-            .iter()
+            .shared()
             .filter(|entry| !declared.contains(&entry.address))
             .filter(|entry| self.options.selection.selects_address(&entry.address))
             .map(|entry| Subject::recorded(entry.clone()))

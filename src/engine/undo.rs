@@ -2,6 +2,7 @@
 //! goes the way of every plan. What it undoes, and what cannot be undone, is the core's to say.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::reconcile::{Key, Live, Plan, Problem, Status, Undoing, assemble, undo};
 
@@ -39,8 +40,8 @@ pub async fn plan(
     });
     let lives = reread_all(session.client(), keys).await?;
     let before: Vec<Option<Live>> =
-        begun.iter().map(|journalled| journalled.before.as_ref().map(as_live)).collect();
-    let recorded_under = |key: &Key| planning.entries()?.by_key(key);
+        begun.iter().map(|journalled| journalled.before.as_deref().map(as_live)).collect();
+    let recorded_under = |key: &Key| planning.entries()?.by_key(key).map(Arc::as_ref);
     let mut unclear = Vec::new();
     let mut undoing = Vec::new();
     for (journalled, before) in begun.iter().zip(&before) {
@@ -58,7 +59,7 @@ pub async fn plan(
         undoing.push(Undoing {
             change,
             before: before.as_ref(),
-            held: journalled.entry.as_ref(),
+            held: journalled.entry.as_deref(),
             recorded,
             live,
             live_under_old_key: old_key.and_then(|key| lives.get(&(change.kind(), key.clone()))),

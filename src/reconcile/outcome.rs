@@ -27,7 +27,7 @@ pub struct ChangeOutcome {
     pub address: Address,
     pub status: Status,
     /// Why it failed or was blocked.
-    pub problem: Option<Problem>,
+    pub problem: Option<Box<Problem>>,
     /// What a reader should know though it succeeded: a repeated lost write, a pending e-mail change.
     pub notes: Vec<String>,
 }

@@ -152,7 +152,7 @@ impl<'p> View<'p> {
         for end in &outcome.changes {
             let address = Some(end.address.to_string());
             view.warnings.extend(end.notes.iter().map(|note| note_view(note, &end.address)));
-            if let Some(problem) = &end.problem {
+            if let Some(problem) = end.problem.as_deref() {
                 view.errors.push(ProblemView { address, ..ProblemView::from(problem) });
             }
         }

@@ -208,7 +208,7 @@ fn a_run_tells_what_became_of_each_change() {
         })
         .collect();
     changes[1].status = Status::Failed;
-    changes[1].problem = Some(problem("duplicate", "another user has this e-mail address", None));
+    changes[1].problem = Some(Box::new(problem("duplicate", "another user has this e-mail address", None)));
     changes[2].status = Status::Blocked;
     changes[0].notes.push("a lost write was repeated".to_owned());
     let outcome = Outcome {

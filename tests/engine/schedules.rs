@@ -133,7 +133,9 @@ impl Tenant {
         objects: &[Object],
         held: &dyn fusionkeep::engine::record::HeldRecord,
     ) -> Result<(Plan, Outcome), String> {
-        let plan = plan(sources, objects.to_vec(), &OwnerRuns::options()).await.map_err(|error| error.to_string())?;
+        let plan = plan(sources, objects.to_vec(), &OwnerRuns::options())
+            .await
+            .map_err(|error| error.to_string())?;
         assert_eq!(plan.errors, vec![]);
         let secrets = load_secrets(&plan, &self.world.secrets).await.unwrap();
         let apply = Apply {

@@ -256,7 +256,7 @@ fn a_journal_holds_what_was_there_and_no_secret() {
     let before = Some(BeforeImage::new(Kind::User, &live()));
     let changes = vec![JournalChange {
         change: Cow::Borrowed(&change),
-        before,
+        before: before.map(Box::new),
         entry: None,
         status: Status::NotStarted,
     }];

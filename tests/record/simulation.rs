@@ -322,9 +322,9 @@ impl GroupStore for Wire {
         &'a self,
         id: Uuid,
         name: &'a str,
-        data: &'a Fields,
+        data: Fields,
     ) -> BoxFuture<'a, Result<Created, Error>> {
-        let (name, data) = (name.to_owned(), data.clone());
+        let name = name.to_owned();
         self.request(move |server, now| {
             let mut groups = server.groups.lock().unwrap();
             if groups.contains_key(&id) || groups.values().any(|group| group.name == name) {
@@ -340,9 +340,9 @@ impl GroupStore for Wire {
         &'a self,
         id: Uuid,
         name: &'a str,
-        data: &'a Fields,
+        data: Fields,
     ) -> BoxFuture<'a, Result<bool, Error>> {
-        let (name, data) = (name.to_owned(), data.clone());
+        let name = name.to_owned();
         self.request(move |server, now| match server.groups.lock().unwrap().get_mut(&id) {
             Some(group) => {
                 (group.name, group.data, group.last_update) = (name, data, now);

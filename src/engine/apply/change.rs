@@ -1,5 +1,6 @@
 //! One change: its calls in order, what a failure of one of them means, and what the record learns of it.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use secrecy::ExposeSecret;
@@ -219,7 +220,7 @@ impl Run<'_> {
         let Some(record) = self.apply.record else { return };
         let RecordUpdate::Put { entry, .. } = &change.record else { return };
         let held = record.loaded().entries.by_key(&entry.key);
-        if let Some(update) = change.record_after(held, done) {
+        if let Some(update) = change.record_after(held.map(Arc::as_ref), done) {
             locked(&self.begun).insert(entry.key.clone());
             record.update(self.with_fingerprints(change, update));
         }

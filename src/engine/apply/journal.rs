@@ -27,7 +27,7 @@ impl<'a> Apply<'a> {
         let entry = held.and_then(|held| keys_before(change).find_map(|(_, key)| held.by_key(&key)));
         JournalChange {
             change: Cow::Borrowed(change),
-            before: live.map(|live| BeforeImage::new(change.kind(), live)),
+            before: live.map(|live| Box::new(BeforeImage::new(change.kind(), live))),
             entry: entry.cloned(),
             status: Status::NotStarted,
         }

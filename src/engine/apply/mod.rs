@@ -210,7 +210,7 @@ impl<'a> Run<'a> {
                 let outcome = outcomes.iter_mut().find(|outcome| outcome.address == change.address);
                 if let Some(outcome) = outcome {
                     outcome.status = Status::Failed;
-                    outcome.problem = Some(problem);
+                    outcome.problem = Some(Box::new(problem));
                 }
             }
         }
@@ -329,16 +329,16 @@ impl<'a> Run<'a> {
             Ended::NotStarted => {}
             Ended::Failed(problem) => {
                 outcome.status = Status::Failed;
-                outcome.problem = Some(*problem);
+                outcome.problem = Some(problem);
             }
             Ended::Unknown(problem) => {
                 outcome.status = Status::Failed;
-                outcome.problem = Some(*problem);
+                outcome.problem = Some(problem);
                 locked(&self.unknown).insert(index);
             }
             Ended::Stale(problem) => {
                 outcome.status = Status::Stale;
-                outcome.problem = Some(*problem);
+                outcome.problem = Some(problem);
             }
         }
         self.block(graph, index, outcomes);
@@ -356,7 +356,7 @@ impl<'a> Run<'a> {
             // Of what was begun the record knows the part that is done.
             let Some(held) = held.filter(|_| !begun.contains(&intended.key)) else { continue };
             if now.by_key(&intended.key).is_some_and(|entry| entry != held) {
-                record.update(RecordUpdate::Put { entry: Box::new(held.clone()), replaces: None });
+                record.update(RecordUpdate::Put { entry: Box::new(Entry::clone(held)), replaces: None });
             }
         }
     }
@@ -371,7 +371,7 @@ impl<'a> Run<'a> {
                 let problem =
                     Problem::error("blocked", message, "it follows in the next run, once that is mended");
                 outcome.status = Status::Blocked;
-                outcome.problem = Some(problem.of(&outcome.address));
+                outcome.problem = Some(Box::new(problem.of(&outcome.address)));
             }
         }
     }

@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::fusionauth::Error;
 use crate::model::{Deletion, Kind};
 use crate::reconcile::{
-    Action, Call, Change, ChangeOutcome, Key, Live, Problem, Purpose, RecordUpdate, Shown, Status, digest,
-    repair, unmet,
+    Action, Call, Change, ChangeOutcome, Entry, Key, Live, Problem, Purpose, RecordUpdate, Shown, Status,
+    digest, repair, unmet,
 };
 
 use super::super::reread::{reread, reread_one};
@@ -102,7 +102,7 @@ impl Run<'_> {
             }
             RecordUpdate::Remove(key) => {
                 let Some(held) = held.by_key(key) else { return };
-                record.update(RecordUpdate::Put { entry: Box::new(held.clone()), replaces: None });
+                record.update(RecordUpdate::Put { entry: Box::new(Entry::clone(held)), replaces: None });
             }
         }
     }
@@ -163,7 +163,7 @@ impl Run<'_> {
             if self.is_ending() {
                 self.keep_claims(change);
                 outcome.status = Status::Failed;
-                outcome.problem = Some(lost_problem(change, &paths));
+                outcome.problem = Some(Box::new(lost_problem(change, &paths)));
                 continue;
             }
             outcome.notes.push(format!("lost to a concurrent write and repeated: {}", paths.join(", ")));
@@ -176,8 +176,9 @@ impl Run<'_> {
                 Err(CallError::Malformed(error)) => {
                     self.keep_claims(change);
                     outcome.status = Status::Failed;
-                    outcome.problem =
-                        Some(Problem::error("malformed-plan", error.to_string(), "").of(&change.address));
+                    outcome.problem = Some(Box::new(
+                        Problem::error("malformed-plan", error.to_string(), "").of(&change.address),
+                    ));
                 }
             }
         }
@@ -201,7 +202,7 @@ impl Run<'_> {
             if let Some(outcome) = outcomes.get_mut(index) {
                 self.keep_claims(change);
                 outcome.status = Status::Failed;
-                outcome.problem = Some(lost_problem(change, &paths));
+                outcome.problem = Some(Box::new(lost_problem(change, &paths)));
             }
         }
     }
@@ -223,7 +224,7 @@ impl Run<'_> {
     fn fail(&self, outcome: &mut ChangeOutcome, ended: super::Ended) {
         if let super::Ended::Failed(problem) | super::Ended::Unknown(problem) = ended {
             outcome.status = Status::Failed;
-            outcome.problem = Some(*problem);
+            outcome.problem = Some(problem);
         }
     }
 }

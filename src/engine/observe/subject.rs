@@ -1,6 +1,6 @@
 //! What is to be read: declared objects, and what the record alone still speaks of.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
@@ -16,9 +16,9 @@ use crate::reconcile::{Desired, Entry, KeyReference, Problem};
 pub struct Subject {
     pub declared: Option<Declaration>,
     /// What the record holds of it.
-    pub entry: Option<Box<Entry>>,
+    pub entry: Option<Arc<Entry>>,
     /// What the record intends besides: a link or a grant whose key was about to change when a run ended.
-    pub intended: Option<Box<Entry>>,
+    pub intended: Option<Arc<Entry>>,
     /// Only referred to by what the run is about: it is read and compared, and nothing is done about it.
     pub context: bool,
     /// It is not read: what nobody has created is not there, and the server's answer to its creation is the judge.
@@ -78,14 +78,8 @@ impl Declaration {
 
 impl Subject {
     /// Of what the record alone speaks of.
-    pub fn recorded(entry: Entry) -> Self {
-        Subject {
-            declared: None,
-            entry: Some(Box::new(entry)),
-            intended: None,
-            context: false,
-            presumed_absent: false,
-        }
+    pub fn recorded(entry: Arc<Entry>) -> Self {
+        Subject { declared: None, entry: Some(entry), intended: None, context: false, presumed_absent: false }
     }
 
     pub fn kind(&self) -> Kind {

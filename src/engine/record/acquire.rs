@@ -172,7 +172,7 @@ impl Chain {
         let (id, name) =
             (self.naming.header_id(header.generation), self.naming.header_name(header.generation));
         let fields = header.to_fields(&self.naming.place(header.generation), self.context.keys.as_deref())?;
-        let created = self.locks.create(id, &name, &fields).await;
+        let created = self.locks.create(id, &name, fields.clone()).await;
         if matches!(created, Ok(Created::Created)) {
             return Ok(true);
         }

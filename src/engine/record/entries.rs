@@ -1,14 +1,16 @@
 //! The record's entries in memory, found by live object or by address.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use crate::model::{Address, Kind};
 use crate::reconcile::{Entry, Key, RecordUpdate};
 
-/// All entries of a record, one a live object.
+/// All entries of a record, one a live object. An entry never changes, it is replaced: whoever holds one has it as it
+/// was.
 #[derive(Clone, Debug, Default)]
 pub struct Entries {
-    by_key: BTreeMap<Key, Entry>,
+    by_key: BTreeMap<Key, Arc<Entry>>,
     /// Usually one key; two while a link's or a grant's key changes.
     by_address: HashMap<Address, Vec<Key>>,
 }
@@ -24,6 +26,11 @@ impl Entries {
 
     /// In the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.shared().map(Arc::as_ref)
+    }
+
+    /// As [`Self::iter`], to be held.
+    pub fn shared(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.by_key.values()
     }
 
@@ -32,30 +39,31 @@ impl Entries {
     }
 
     /// The entry of a live object.
-    pub fn by_key(&self, key: &Key) -> Option<&Entry> {
+    pub fn by_key(&self, key: &Key) -> Option<&Arc<Entry>> {
         self.by_key.get(key)
     }
 
     /// The entry at an address. While its key changes there are two: the confirmed one then.
-    pub fn by_address(&self, address: &Address) -> Option<&Entry> {
+    pub fn by_address(&self, address: &Address) -> Option<&Arc<Entry>> {
         let entries = || self.at(address);
         entries().find(|entry| !entry.intent).or_else(|| entries().next())
     }
 
     /// All entries at an address, intended ones too.
-    pub fn at(&self, address: &Address) -> impl Iterator<Item = &Entry> {
+    pub fn at(&self, address: &Address) -> impl Iterator<Item = &Arc<Entry>> {
         self.by_address.get(address).into_iter().flatten().filter_map(|key| self.by_key.get(key))
     }
 
     /// Puts an entry in the place of the one with its key, which is returned.
-    pub fn put(&mut self, entry: Entry) -> Option<Entry> {
+    pub fn put(&mut self, entry: impl Into<Arc<Entry>>) -> Option<Arc<Entry>> {
+        let entry = entry.into();
         let previous = self.remove(&entry.key);
         self.by_address.entry(entry.address.clone()).or_default().push(entry.key.clone());
         self.by_key.insert(entry.key.clone(), entry);
         previous
     }
 
-    pub fn remove(&mut self, key: &Key) -> Option<Entry> {
+    pub fn remove(&mut self, key: &Key) -> Option<Arc<Entry>> {
         let entry = self.by_key.remove(key)?;
         if let Some(keys) = self.by_address.get_mut(&entry.address) {
             keys.retain(|other| other != key);
@@ -75,7 +83,7 @@ impl Entries {
                     self.remove(&old);
                     touched.push(old);
                 }
-                self.put(*entry);
+                self.put(entry);
                 touched
             }
             RecordUpdate::Remove(key) => {

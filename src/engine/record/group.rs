@@ -16,7 +16,7 @@ use crate::reconcile::{Claim, Entry, Key, RecordUpdate};
 use super::chain::{Chain, Contents, OtherClaim};
 use super::header::Naming;
 use super::held::HeldChain;
-use super::ledger::{Ledger, scope_of};
+use super::ledger::{Ledger, ToWrite, scope_of};
 use super::store::{ClientGroups, GroupStore};
 use super::{
     Acquire, Discarded, Entries, HeldRecord, Holder, Loaded, Rebuild, Record, RecordContext, RecordError,
@@ -232,32 +232,25 @@ impl HeldGroupRecord {
     /// written.
     async fn write(&self) -> Result<(), RecordError> {
         let _one = self.flushing.lock().await;
-        let (entries, dirty) = {
-            let ledger = self.ledger();
-            if ledger.dirty.is_empty() {
-                return Ok(());
-            }
-            (ledger.entries.clone(), ledger.dirty.clone())
-        };
-        self.write_entries(&entries, &dirty).await?;
-        self.ledger().wrote(&entries, &dirty);
+        let to_write = self.ledger().to_write();
+        if !to_write.changed.is_empty() {
+            self.write_entries(&to_write).await?;
+            self.ledger().wrote(&to_write);
+        }
         Ok(())
     }
 
-    async fn write_entries(
-        &self,
-        entries: &Entries,
-        dirty: &BTreeMap<Key, Scope>,
-    ) -> Result<(), RecordError> {
+    async fn write_entries(&self, to_write: &ToWrite) -> Result<(), RecordError> {
         for scope in [Scope::Tenant, Scope::Global] {
-            let changed: BTreeSet<&Key> =
-                dirty.iter().filter(|(_, of)| **of == scope).map(|(key, _)| key).collect();
+            let changed = to_write.changed.iter().filter(|(_, (of, _))| *of == scope);
+            let changed: BTreeSet<&Key> = changed.map(|(key, _)| key).collect();
             if changed.is_empty() {
                 continue;
             }
             let chain =
                 self.chains.iter().find(|chain| chain.scope() == scope).ok_or(RecordError::NotHeld)?;
-            let of_scope: Vec<&Entry> = entries.iter().filter(|entry| scope_of(entry) == scope).collect();
+            let entries = to_write.entries.iter().map(Arc::as_ref);
+            let of_scope: Vec<&Entry> = entries.filter(|entry| scope_of(entry) == scope).collect();
             chain.held.write(&of_scope, &changed).await?;
         }
         Ok(())

@@ -21,7 +21,7 @@ use crate::reconcile::{Entry, Key};
 use super::acquire::in_time;
 use super::chain::{AT_ONCE, Chain, reading, writing};
 use super::header::{Header, LockState, ShardRef};
-use super::shards::{self, Content, Cut};
+use super::shards::{self, Cut};
 use super::store::Created;
 use super::{Holder, RecordError, Trust};
 
@@ -111,15 +111,17 @@ impl HeldChain {
         run: Uuid,
         cut: Cut,
     ) -> Result<(usize, Option<ShardRef>), RecordError> {
-        let Some(Content { fields, checksum, .. }) = cut.content else { return Ok((cut.place, None)) };
+        let Some(content) = cut.content else { return Ok((cut.place, None)) };
         for _ in 0..IDS {
             self.permit()?;
             let count = self.count.fetch_add(1, Ordering::Relaxed);
             let id = self.chain.naming.shard_id(generation, run, count);
             lock(&self.sent).push(id);
             let name = self.chain.naming.shard_name(generation, id);
-            match self.chain.store.create(id, &name, &fields).await.map_err(writing)? {
-                Created::Created => return Ok((cut.place, Some(ShardRef { id, checksum }))),
+            match self.chain.store.create(id, &name, content.fields()?).await.map_err(writing)? {
+                Created::Created => {
+                    return Ok((cut.place, Some(ShardRef { id, checksum: content.checksum })));
+                }
                 Created::Exists => {
                     tracing::warn!(%id, "a group stands where a shard belongs");
                     lock(&self.sent).retain(|sent| *sent != id);
@@ -262,7 +264,7 @@ impl HeldChain {
         let (id, name) = (naming.header_id(header.generation), naming.header_name(header.generation));
         let fields =
             header.to_fields(&naming.place(header.generation), self.chain.context.keys.as_deref())?;
-        if self.chain.locks.replace(id, &name, &fields).await.map_err(writing)? {
+        if self.chain.locks.replace(id, &name, fields).await.map_err(writing)? {
             return Ok(());
         }
         Err(self.lose("its group is gone: another run has taken over"))

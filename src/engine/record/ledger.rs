@@ -15,6 +15,14 @@ pub(super) struct Ledger {
     pub dirty: BTreeMap<Key, Scope>,
 }
 
+/// The state of a ledger at one moment.
+pub(super) struct ToWrite {
+    /// In the order of their keys.
+    pub entries: Vec<Arc<Entry>>,
+    /// What changed, with its scope; none where an entry was removed.
+    pub changed: BTreeMap<Key, (Scope, Option<Arc<Entry>>)>,
+}
+
 impl Ledger {
     pub fn new(entries: Entries) -> Self {
         Ledger { entries, dirty: BTreeMap::new() }
@@ -28,7 +36,7 @@ impl Ledger {
             self.put(entry);
             return true;
         };
-        let mut widened = known.clone();
+        let mut widened = Entry::clone(known);
         if !entry.written.is_subset(&known.written) {
             widened.written = Arc::new(known.written.union(&entry.written).cloned().collect());
         }
@@ -36,7 +44,7 @@ impl Ledger {
             (widened.deactivated_by_us, widened.intent) = (true, true);
         }
         widened.tenants.extend(&entry.tenants);
-        if widened != *known {
+        if widened != **known {
             self.put(widened);
         }
         false
@@ -52,19 +60,26 @@ impl Ledger {
     pub fn update(&mut self, update: RecordUpdate) {
         let scope = match &update {
             RecordUpdate::Put { entry, .. } => Some(scope_of(entry)),
-            RecordUpdate::Remove(key) => self.entries.by_key(key).map(scope_of),
+            RecordUpdate::Remove(key) => self.entries.by_key(key).map(|entry| scope_of(entry)),
         };
         let touched = self.entries.apply(update);
         self.dirty
             .extend(scope.into_iter().flat_map(|scope| touched.iter().map(move |key| (key.clone(), scope))));
     }
 
-    /// These entries were written as they stood in `entries`; what changed since has yet to be.
-    pub fn wrote(&mut self, entries: &Entries, keys: &BTreeMap<Key, Scope>) {
-        let as_now = |key: &Key| self.entries.by_key(key) == entries.by_key(key);
-        let written: Vec<&Key> = keys.keys().filter(|key| as_now(key)).collect();
-        for key in written {
-            self.dirty.remove(key);
+    /// What is to be written: all entries as they stand, and the keys of those that changed.
+    pub fn to_write(&self) -> ToWrite {
+        let entry = |key: &Key| self.entries.by_key(key).cloned();
+        let changed = self.dirty.iter().map(|(key, scope)| (key.clone(), (*scope, entry(key)))).collect();
+        ToWrite { entries: self.entries.shared().cloned().collect(), changed }
+    }
+
+    /// This was written; what changed since has yet to be.
+    pub fn wrote(&mut self, written: &ToWrite) {
+        for (key, (_, entry)) in &written.changed {
+            if self.entries.by_key(key) == entry.as_ref() {
+                self.dirty.remove(key);
+            }
         }
     }
 

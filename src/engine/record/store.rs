@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::fusionauth::{Client, Error, ErrorKind, Method, Object, Purpose, groups};
@@ -36,15 +36,9 @@ pub trait GroupStore: Send + Sync {
     fn search<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Group>, Error>>;
     fn get(&self, id: Uuid) -> BoxFuture<'_, Result<Option<Group>, Error>>;
     /// Only one of several creates of one id can succeed.
-    fn create<'a>(
-        &'a self,
-        id: Uuid,
-        name: &'a str,
-        data: &'a Fields,
-    ) -> BoxFuture<'a, Result<Created, Error>>;
+    fn create<'a>(&'a self, id: Uuid, name: &'a str, data: Fields) -> BoxFuture<'a, Result<Created, Error>>;
     /// Replaces name and data, and so moves `last_update`. False: there is no such group.
-    fn replace<'a>(&'a self, id: Uuid, name: &'a str, data: &'a Fields)
-    -> BoxFuture<'a, Result<bool, Error>>;
+    fn replace<'a>(&'a self, id: Uuid, name: &'a str, data: Fields) -> BoxFuture<'a, Result<bool, Error>>;
     /// Deletes it, if it is there.
     fn delete(&self, id: Uuid) -> BoxFuture<'_, Result<(), Error>>;
     /// The server's clock, in milliseconds; none when its answers do not say.
@@ -64,7 +58,7 @@ impl ClientGroups {
         ClientGroups { client: client.for_purpose(purpose) }
     }
 
-    async fn created(&self, id: Uuid, name: &str, data: &Fields) -> Result<Created, Error> {
+    async fn created(&self, id: Uuid, name: &str, data: Fields) -> Result<Created, Error> {
         match self.client.execute(&groups::create(id, body(name, data))).await {
             Ok(_) => Ok(Created::Created),
             Err(error) if error.is_duplicate().is_some() || error.is_conflict() => Ok(Created::Exists),
@@ -74,8 +68,11 @@ impl ClientGroups {
     }
 }
 
-fn body(name: &str, data: &Fields) -> Value {
-    json!({ "group": { "name": name, "data": data } })
+fn body(name: &str, data: Fields) -> Value {
+    // Not by `json!`, which would copy a shard.
+    let group = [("name".to_owned(), name.into()), ("data".to_owned(), Value::Object(data))];
+    let group = Value::Object(group.into_iter().collect());
+    Value::Object([("group".to_owned(), group)].into_iter().collect())
 }
 
 fn group(mut object: Object) -> Option<Group> {
@@ -107,21 +104,11 @@ impl GroupStore for ClientGroups {
         async move { self.client.group(id).await?.map(group_or_error).transpose() }.boxed()
     }
 
-    fn create<'a>(
-        &'a self,
-        id: Uuid,
-        name: &'a str,
-        data: &'a Fields,
-    ) -> BoxFuture<'a, Result<Created, Error>> {
+    fn create<'a>(&'a self, id: Uuid, name: &'a str, data: Fields) -> BoxFuture<'a, Result<Created, Error>> {
         self.created(id, name, data).boxed()
     }
 
-    fn replace<'a>(
-        &'a self,
-        id: Uuid,
-        name: &'a str,
-        data: &'a Fields,
-    ) -> BoxFuture<'a, Result<bool, Error>> {
+    fn replace<'a>(&'a self, id: Uuid, name: &'a str, data: Fields) -> BoxFuture<'a, Result<bool, Error>> {
         async move {
             match self.client.execute(&groups::put(id, body(name, data))).await {
                 Ok(_) => Ok(true),

@@ -524,7 +524,8 @@ fn waits_itself(answer: Option<&Answer>) -> bool {
 /// The record says what the last declaration that was reconciled said; what the object says now is what counts.
 fn redirect(entries: &mut Entries, address: &Address, policy: &Policy) {
     let found: Vec<_> = entries.at(address).cloned().collect();
-    for mut entry in found {
+    for entry in found {
+        let mut entry = Arc::unwrap_or_clone(entry);
         entry.deletion = policy.deletion(address.kind);
         entry.protected = policy.protected();
         entries.put(entry);

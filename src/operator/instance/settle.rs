@@ -14,13 +14,13 @@ impl Task {
     /// Answers by what became of the changes.
     pub(super) fn settle(&mut self, batch: &mut Batch, plan: &Plan, outcome: &Outcome) {
         for (change, end) in plan.changes.iter().zip(&outcome.changes) {
-            let message = end.problem.as_ref().map(told);
+            let message = end.problem.as_deref().map(told);
             let answer = match end.status {
                 Status::Done => {
                     self.deletions.done(&change.address, Instant::now(), true);
                     done(batch, change, end.notes.clone())
                 }
-                Status::Failed => self.failed(change.kind(), end.problem.as_ref(), message),
+                Status::Failed => self.failed(change.kind(), end.problem.as_deref(), message),
                 Status::Blocked => Answer::Dependency {
                     on: change.depends_on.clone(),
                     message: message.unwrap_or_else(|| "what it depends on failed".to_owned()),
