@@ -318,12 +318,7 @@ impl GroupStore for Wire {
         self.request(move |server, _| server.groups.lock().unwrap().get(&id).cloned()).boxed()
     }
 
-    fn create<'a>(
-        &'a self,
-        id: Uuid,
-        name: &'a str,
-        data: Fields,
-    ) -> BoxFuture<'a, Result<Created, Error>> {
+    fn create<'a>(&'a self, id: Uuid, name: &'a str, data: Fields) -> BoxFuture<'a, Result<Created, Error>> {
         let name = name.to_owned();
         self.request(move |server, now| {
             let mut groups = server.groups.lock().unwrap();
@@ -336,12 +331,7 @@ impl GroupStore for Wire {
         .boxed()
     }
 
-    fn replace<'a>(
-        &'a self,
-        id: Uuid,
-        name: &'a str,
-        data: Fields,
-    ) -> BoxFuture<'a, Result<bool, Error>> {
+    fn replace<'a>(&'a self, id: Uuid, name: &'a str, data: Fields) -> BoxFuture<'a, Result<bool, Error>> {
         let name = name.to_owned();
         self.request(move |server, now| match server.groups.lock().unwrap().get_mut(&id) {
             Some(group) => {
