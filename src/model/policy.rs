@@ -55,6 +55,13 @@ impl Policy {
         self.protect.0.unwrap_or_default()
     }
 
+    /// Whether an object that the record says is protected (`recorded`) is so still. A declaration that says nothing of it
+    /// protects no more, for it says that the object is there; a tombstone takes the protection away by saying so, for a
+    /// wrong deletion locks somebody out.
+    pub fn protects(&self, recorded: bool) -> bool {
+        if self.absent() { recorded && self.protect.0 != Some(false) } else { self.protected() }
+    }
+
     /// Whether this is a tombstone.
     pub fn absent(&self) -> bool {
         self.ensure.0 == Some(Ensure::Absent)

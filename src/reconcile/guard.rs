@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{Address, Deletion, Kind, NumberOrPercent};
 
 use super::risk::{admin_roles, deactivates, is_deleted};
-use super::{Action, Change, Facts, HeldAlong, Key, Limits, Plan, Problem, Purpose};
+use super::{Action, Change, Facts, HeldAlong, Key, Limits, Plan, Problem, Purpose, Reason};
 
 /// Without a limit of its own a run may delete ten objects, or a fifth of what is owned.
 const DELETES: Usual = Usual { number: 10, percent: 20 };
@@ -142,10 +142,14 @@ fn protected(plan: &Plan) -> Vec<Problem> {
     removed
         .map(|change| {
             let verb = if deactivates(change) { "deactivates" } else { "deletes" };
+            let hint = match change.reason {
+                Reason::Tombstone => "if that is meant, say policy.protect: false beside ensure: Absent",
+                _ => "apply its manifest with policy.protect: false first",
+            };
             Problem::guard(
                 "protected",
                 format!("the plan {verb} {}, which is protected (policy.protect)", change.address),
-                "apply its manifest with policy.protect: false first",
+                hint,
             )
             .of(&change.address)
         })

@@ -30,7 +30,8 @@ pub(super) fn tombstone(desired: &Desired, observed: &Observed<'_>, context: &Pl
     planned.key = entry.key.clone();
     let live = observed.live.or(observed.previous).filter(|live| live.key == entry.key);
     let deletion = desired.policy.deletion.0.unwrap_or(entry.deletion);
-    let entry = Entry { protected: false, address: desired.address.clone(), ..entry.clone() };
+    let protected = desired.policy.protects(entry.protected);
+    let entry = Entry { protected, address: desired.address.clone(), ..entry.clone() };
     remove(&mut planned, &entry, live, deletion, Reason::Tombstone, context);
     planned
 }

@@ -208,7 +208,7 @@ impl Undoing<'_> {
             calls,
             fingerprint: None,
             notes: self.notes(),
-            protected: false,
+            protected: self.recorded.is_some_and(|entry| entry.protected),
             record: self.record(),
         }
     }

@@ -184,6 +184,146 @@ fn what_is_protected_stays_until_its_manifest_says_otherwise() {
 }
 
 #[test]
+fn a_tombstone_takes_protection_away_by_saying_so_alone() {
+    let scene = Scene::new();
+    let with = |policy: Value| {
+        let of = |kind: &str, name: &str, mut spec: Value| {
+            spec["policy"] = policy.clone();
+            object(kind, name, &spec)
+        };
+        let person = of("User", "a", json!({ "email": "a@example.com" }));
+        let lambda = of("Lambda", "f", json!({ "type": "JWTPopulate", "body": "function populate() {}" }));
+        person + &lambda
+    };
+    let gone = |more: Value| {
+        let mut policy = json!({ "ensure": "Absent" });
+        policy.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        with(policy)
+    };
+    let is_there = || {
+        let lambdas = scene.served.send("GET", "/api/lambda", &Value::Null).to_string();
+        (user(&scene.served, "a@example.com")["active"].clone(), lambdas.contains("\"f\""))
+    };
+    scene.applied(&with(json!({ "protect": true })), &[]);
+    for command in [&["plan"][..], &["apply", "--auto-approve"]] {
+        let refused = scene.run(&gone(json!({})), &[command, &["-o", "json"]].concat());
+        assert_eq!(refused.status.code(), Some(3), "{}", shown(&refused));
+        let errors = report(&refused)["errors"].as_array().unwrap().clone();
+        let about: Vec<_> = errors.iter().map(|error| (&error["code"], &error["address"])).collect();
+        let protected = json!("protected");
+        assert_eq!(about.len(), 2, "{about:?}");
+        assert!(about.iter().all(|(code, _)| **code == protected), "{about:?}");
+        let hint = errors[0]["hint"].as_str().unwrap();
+        assert!(hint.contains("policy.protect: false beside ensure: Absent"), "{hint}");
+        assert_eq!(is_there(), (true.into(), true));
+    }
+    // To let go is to delete nothing.
+    let orphaned = scene.run(&gone(json!({ "deletion": "Orphan" })), &["plan"]);
+    assert_eq!(orphaned.status.code(), Some(0), "{}", shown(&orphaned));
+    scene.applied(&gone(json!({ "protect": false })), &[]);
+    assert_eq!(is_there(), (false.into(), false));
+    // A declaration that no longer says it does not protect, and a tombstone after it need not say more.
+    scene.applied(&with(json!({ "protect": true })), &[]);
+    scene.applied(&with(json!({})), &[]);
+    scene.applied(&gone(json!({})), &[]);
+    assert_eq!(is_there(), (false.into(), false));
+}
+
+#[test]
+fn what_is_protected_is_neither_destroyed_nor_closed_by_an_undo() {
+    let scene = Scene::new();
+    let person = |more: Value| {
+        let mut spec = json!({ "email": "a@example.com", "policy": { "protect": true } });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        object("User", "a", &spec)
+    };
+    let other = people(1, "P");
+    scene.applied(&format!("{}{other}", person(json!({}))), &[]);
+    let destroy = scene.served.run(&["destroy", "--auto-approve", "-o", "json", "--max-changed-users=100"]);
+    assert_eq!(destroy.status.code(), Some(3), "{}", shown(&destroy));
+    assert_eq!(report(&destroy)["errors"][0]["code"], "protected", "{}", shown(&destroy));
+    // Somebody closed the account, a run opened it again, and that run is undone.
+    let id = user(&scene.served, "a@example.com")["id"].as_str().unwrap().to_owned();
+    scene.served.send("DELETE", &format!("/api/user/{id}"), &Value::Null);
+    let journal = scene.folder.path().join("journal.json").display().to_string();
+    let journal_flag = format!("--journal={journal}");
+    scene.applied(&format!("{}{other}", person(json!({ "active": true }))), &[&journal_flag]);
+    let undone = scene.served.run(&["undo", &journal, "--auto-approve", "-o", "json"]);
+    assert_eq!(undone.status.code(), Some(3), "{}", shown(&undone));
+    let error = report(&undone)["errors"][0].clone();
+    assert_eq!((&error["code"], &error["address"]), (&"protected".into(), &"User/a".into()), "{error:#}");
+    assert_eq!(user(&scene.served, "a@example.com")["active"], true);
+}
+
+#[test]
+fn an_instance_tightens_every_guard_and_loosens_none() {
+    let scene = Scene::new();
+    let instance = |guards: Value| {
+        let spec = json!({ "url": "http://127.0.0.1:1", "owner": "sandbox", "guards": guards });
+        object("FusionAuthInstance", "default", &spec)
+    };
+    let refused = |manifests: &str, flags: &[&str]| {
+        let output = scene.run(manifests, &[&["plan", "-o", "json"], flags].concat());
+        assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
+        report(&output)["errors"][0].clone()
+    };
+    let hard = |name: &str| {
+        object(
+            "User",
+            name,
+            &json!({ "email": format!("{name}@example.com"), "policy": { "deletion": "Delete" } }),
+        )
+    };
+    scene.applied(&(people(14, "P") + &hard("a")), &[]);
+    let fewer = people(14, "P");
+    let admin =
+        json!([{ "application": { "id": "3c219e58-ed0e-4b18-ad48-f4f92793ae32" }, "roles": ["admin"] }]);
+    let admin =
+        object("User", "p0", &json!({ "email": "p0@example.com", "firstName": "P", "registrations": admin }));
+    let rises = people(14, "P").replacen(&people(1, "P"), &admin, 1) + &hard("a");
+    let (changed, all) = (people(3, "Q"), people(14, "Q") + &hard("a"));
+    for (manifests, flags, code, tightened, loosened) in [
+        (
+            &fewer,
+            &["--prune"][..],
+            "hard-delete",
+            json!({ "allowHardDelete": false }),
+            json!({ "allowHardDelete": true }),
+        ),
+        (&rises, &[], "admin-roles", json!({ "allowAdminRoles": false }), json!({ "allowAdminRoles": true })),
+    ] {
+        let flag = if code == "hard-delete" { "--allow-hard-delete" } else { "--allow-admin-roles" };
+        let allowed = scene.run(manifests, &[&["plan", flag], flags].concat());
+        assert_eq!(allowed.status.code(), Some(0), "{}", shown(&allowed));
+        let error = refused(&(manifests.clone() + &instance(tightened)), &[flags, &[flag]].concat());
+        assert_eq!(error["code"], code, "{error:#}");
+        assert!(error["hint"].as_str().unwrap().contains("the instance forbids it"), "{error:#}");
+        let error = refused(&(manifests.clone() + &instance(loosened)), flags);
+        assert_eq!(error["code"], code, "{error:#}");
+    }
+    let error =
+        refused(&(changed + &instance(json!({ "maxChangedUsers": 2 }))), &["--max-changed-users=100"]);
+    assert_eq!(error["code"], "max-changed-users", "{error:#}");
+    assert!(error["message"].as_str().unwrap().contains("the instance allows 2"), "{error:#}");
+    let error = refused(&(all + &instance(json!({ "maxChangedUsers": 100 }))), &[]);
+    assert_eq!(error["code"], "max-changed-users", "{error:#}");
+}
+
+/// Over ten, and over a fifth: both, or it passes.
+#[test]
+fn many_deletions_of_very_many_objects_pass() {
+    let scene = Scene::new();
+    scene.applied(&people(56, "P"), &["--max-changed-users=100"]);
+    let plan = |left: usize| {
+        scene.run(&people(left, "P"), &["plan", "--prune", "-o", "json", "--max-changed-users=100"])
+    };
+    assert_eq!(plan(45).status.code(), Some(0), "eleven of fifty-six are no fifth: {}", shown(&plan(45)));
+    let refused = plan(44);
+    assert_eq!(refused.status.code(), Some(3), "{}", shown(&refused));
+    assert!(stdout(&refused).contains("deletes 12 objects"), "{}", shown(&refused));
+}
+
+#[test]
 fn administration_is_not_given_in_passing() {
     let scene = Scene::new();
     let registrations =
@@ -228,7 +368,12 @@ fn risks_are_told_highest_first_in_every_form() {
         object("User", name, &spec)
     };
     let hard = json!({ "policy": { "deletion": "Delete" } });
+    let lambda = |name: &str| {
+        let body = "function populate() {}";
+        object("Lambda", name, &json!({ "type": "JWTPopulate", "body": body }))
+    };
     let before = [
+        lambda("used"),
         person("plain", json!({ "firstName": "P" })),
         person(
             "signs-in",
@@ -239,6 +384,15 @@ fn risks_are_told_highest_first_in_every_form() {
         person("rises", json!({})),
     ];
     scene.applied(&before.concat(), &[]);
+    let lambdas = scene.served.send("GET", "/api/lambda", &Value::Null);
+    let used = lambdas["lambdas"].as_array().unwrap().iter().find(|one| one["name"] == "used").unwrap()["id"]
+        .clone();
+    let applications = scene.served.send("GET", "/api/application", &Value::Null);
+    let applications = applications["applications"].as_array().unwrap();
+    let console =
+        applications.iter().find(|one| one["name"] == "Grid Console").unwrap()["id"].as_str().unwrap();
+    let uses = json!({ "application": { "lambdaConfiguration": { "accessTokenPopulateId": used } } });
+    scene.served.send("PATCH", &format!("/api/application/{console}"), &uses);
     let admin =
         json!([{ "application": { "id": "3c219e58-ed0e-4b18-ad48-f4f92793ae32" }, "roles": ["admin"] }]);
     let after = [
@@ -247,21 +401,32 @@ fn risks_are_told_highest_first_in_every_form() {
         person("rises", json!({ "registrations": admin })),
     ];
     let flags = ["plan", "--prune", "--allow-hard-delete", "--allow-admin-roles", "-o"];
-    let order = ["rises", "gone", "leaves", "signs-in", "plain"];
+    let order = ["User/rises", "User/gone", "User/leaves", "User/signs-in", "Lambda/used", "User/plain"];
     let json = scene.run(&after.concat(), &[&flags[..], &["json"]].concat());
     let changes = report(&json)["changes"].as_array().unwrap().clone();
-    let names: Vec<&str> = changes.iter().map(|change| change["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = changes.iter().map(|change| change["address"].as_str().unwrap()).collect();
     assert_eq!(names, order, "{}", shown(&json));
     let risks: Vec<&str> = changes.iter().map(|change| change["risk"].as_str().unwrap()).collect();
     assert_eq!(
         risks,
-        ["givesAdministration", "hardDeletesPerson", "deactivatesPerson", "breaksSignIn", "reversible"]
+        [
+            "givesAdministration",
+            "hardDeletesPerson",
+            "deactivatesPerson",
+            "breaksSignIn",
+            "deletesInUse",
+            "reversible"
+        ]
     );
+    let notes = report(&json)["warnings"].as_array().unwrap().clone();
+    let in_use =
+        notes.iter().find(|note| note["address"] == "Lambda/used").unwrap_or_else(|| panic!("{notes:#?}"));
+    assert!(in_use["message"].as_str().unwrap().contains("Grid Console"), "{in_use}");
     for format in ["text", "markdown"] {
         let output = scene.run(&after.concat(), &[&flags[..], &[format]].concat());
         let text = stdout(&output);
         let places: Vec<usize> =
-            order.iter().map(|name| text.find(&format!("User/{name}")).unwrap()).collect();
+            order.iter().map(|name| text.find(name).unwrap_or_else(|| panic!("{name}: {text}"))).collect();
         assert!(places.is_sorted(), "{format}: {text}");
     }
 }

@@ -527,7 +527,7 @@ fn redirect(entries: &mut Entries, address: &Address, policy: &Policy) {
     for entry in found {
         let mut entry = Arc::unwrap_or_clone(entry);
         entry.deletion = policy.deletion(address.kind);
-        entry.protected = policy.protected();
+        entry.protected = policy.protects(entry.protected);
         entries.put(entry);
     }
 }
