@@ -105,7 +105,17 @@ impl Session {
 /// From the status when the key may not read the version, or the version stands nowhere else: with any key the status has
 /// it too (wire notes §1).
 pub(super) async fn version_of(client: &Client) -> Result<ServerVersion, Error> {
-    let refused = match client.system_version().await {
+    let told = |status: &Object| status.get("version").and_then(Value::as_str)?.parse().ok();
+    let quick = client.impatient();
+    let refused = match quick.system_version().await {
+        // A key that the server knows and that lacks this route need not be waited for.
+        Err(error) if error.is_unauthorized() => match quick.status().await.as_ref().ok().and_then(told) {
+            Some(version) => return Ok(version),
+            None => client.system_version().await,
+        },
+        answer => answer,
+    };
+    let refused = match refused {
         Ok(version) => return Ok(version),
         Err(error) if error.is_unauthorized() || error.is_not_found() => error,
         Err(error) => return Err(error.into()),
@@ -118,8 +128,7 @@ pub(super) async fn version_of(client: &Client) -> Result<ServerVersion, Error> 
         }
         answer => answer?,
     };
-    let version = status.get("version").and_then(Value::as_str).and_then(|text| text.parse().ok());
-    version.ok_or_else(|| refused.into())
+    told(&status).ok_or_else(|| refused.into())
 }
 
 /// The given tenant if it exists, else the only one.

@@ -41,6 +41,8 @@ pub struct Client {
     gate: Option<Arc<dyn WriteGate>>,
     /// A look-up after a lost response finishes what had begun, so it is made even when the run is to stop.
     finishing: bool,
+    /// A refused key is not waited for: another route can tell whether it is known.
+    impatient: bool,
 }
 
 /// Asked right before each attempt of a write, repeated ones too: the holder of a lock refuses what could outlast it.
@@ -114,6 +116,7 @@ impl Client {
             read_only: false,
             gate: None,
             finishing: false,
+            impatient: false,
         })
     }
 
@@ -133,6 +136,12 @@ impl Client {
     #[must_use]
     pub fn read_only(&self) -> Self {
         Self { read_only: true, ..self.clone() }
+    }
+
+    /// The same client, which takes the first refusal of its key for an answer.
+    #[must_use]
+    pub fn impatient(&self) -> Self {
+        Self { impatient: true, ..self.clone() }
     }
 
     /// The same client, asking `gate` before each attempt of a write.
@@ -391,7 +400,7 @@ impl Client {
 
     /// The wait before a refused key is tried again; `None` when the refusal is final.
     fn wait_for_key(&self) -> Option<Duration> {
-        if self.shared.key_proven.load(Ordering::Relaxed) {
+        if self.impatient || self.shared.key_proven.load(Ordering::Relaxed) {
             return None;
         }
         let mut since = self.shared.key_refused_since.lock().unwrap_or_else(PoisonError::into_inner);

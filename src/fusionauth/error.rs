@@ -123,6 +123,8 @@ pub enum Unreachable {
     Dns,
     /// The TLS handshake failed: wrong certificate, unknown issuer, no TLS at all.
     Tls,
+    /// The certificate is a CA's own, which counts for no server's, whoever trusts it.
+    TlsByCa,
     /// The connection was refused, or could not be made in time.
     Connect,
     /// The address is not allowed for this client.
@@ -390,6 +392,10 @@ impl Error {
             ErrorKind::Unreachable { cause: Unreachable::Dns, .. } => "check the host name in the URL",
             ErrorKind::Unreachable { cause: Unreachable::Tls, .. } => {
                 "check that the URL speaks TLS and that its certificate is valid; give a private CA with --ca-file"
+            }
+            ErrorKind::Unreachable { cause: Unreachable::TlsByCa, .. } => {
+                "the server shows a CA's certificate (CA:TRUE), and --ca-file does not make a server's of it; have the CA \
+                 sign one for the server, or make a self-signed one with -addext basicConstraints=critical,CA:FALSE"
             }
             ErrorKind::Unreachable { cause: Unreachable::Connect, .. } => {
                 "check the URL's host and port, the network and the proxy variables, and that FusionAuth runs"

@@ -178,8 +178,10 @@ fn send_error(error: reqwest::Error) -> ErrorKind {
             Unreachable::AddressRefused
         } else if error.is_dns() {
             Unreachable::Dns
-        } else if find::<rustls::Error>(&error).is_some() {
-            Unreachable::Tls
+        } else if let Some(error) = find::<rustls::Error>(&error) {
+            // webpki's reason, which rustls passes on without a name of its own for it.
+            let by_ca = error.to_string().contains("CaUsedAsEndEntity");
+            if by_ca { Unreachable::TlsByCa } else { Unreachable::Tls }
         } else {
             Unreachable::Connect
         };

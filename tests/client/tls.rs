@@ -12,10 +12,12 @@ use secrecy::SecretString;
 use super::KEY;
 
 const CERTIFICATE: &[u8] = include_bytes!("tls-certificate.pem");
+/// Of the same key, and says of itself that it is a CA.
+const CA_CERTIFICATE: &[u8] = include_bytes!("tls-ca-certificate.pem");
 
 /// Answers each connection's first request with a version.
-fn serve() -> url::Url {
-    let certificate = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
+fn serve(certificate: &[u8]) -> url::Url {
+    let certificate = CertificateDer::from_pem_slice(certificate).unwrap();
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls-key.pem")).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -44,7 +46,7 @@ fn serve() -> url::Url {
 
 #[tokio::test]
 async fn a_private_ca_is_trusted_when_it_is_given_and_only_then() {
-    let mut target = Target::new(serve(), SecretString::from(KEY));
+    let mut target = Target::new(serve(CERTIFICATE), SecretString::from(KEY));
     target.environment_proxies = false;
     // Should this machine have no certificates at all, the client says so itself.
     match Client::new(&target) {
@@ -61,4 +63,16 @@ async fn a_private_ca_is_trusted_when_it_is_given_and_only_then() {
     target.ca_pem = Some(CERTIFICATE.to_vec());
     let client = Client::new(&target).unwrap();
     assert!(client.system_version().await.unwrap().at_least(1, 69));
+}
+
+/// `openssl req -x509` makes one unless it is told otherwise; curl takes it for the server's, and rustls does not.
+#[tokio::test]
+async fn a_ca_that_shows_itself_for_the_server_is_told_as_such() {
+    let mut target = Target::new(serve(CA_CERTIFICATE), SecretString::from(KEY));
+    target.environment_proxies = false;
+    target.ca_pem = Some(CA_CERTIFICATE.to_vec());
+    let error = Client::new(&target).unwrap().system_version().await.unwrap_err();
+    let by_ca = matches!(error.kind(), ErrorKind::Unreachable { cause: Unreachable::TlsByCa, .. });
+    assert!(by_ca, "{error}");
+    assert!(error.hint().unwrap().contains("CA:FALSE"), "{:?}", error.hint());
 }

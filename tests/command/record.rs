@@ -74,6 +74,46 @@ fn groups_that_were_deleted_are_made_anew() {
     assert_eq!(adopt(&served, &[])["summary"]["adopt"], 30);
 }
 
+/// A header that was only given another name could list them still, so that nobody but a person can tell.
+#[test]
+fn shards_whose_header_is_gone_are_told_by_doctor() {
+    let served = applied();
+    let doctor = || {
+        let output = served.run(&["doctor", "-o", "json"]);
+        assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let left = |one: &&Value| one["code"] == "record-left-over";
+        found["warnings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(left)
+            .map(|one| one["message"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(doctor(), None, "a record has none");
+    let count =
+        groups(&served, "fusionkeep-shard/").len() + groups(&served, "fusionkeep-global-shard/").len();
+    for group in groups(&served, "fusionkeep/").iter().chain(&groups(&served, "fusionkeep-global/")) {
+        served.send("DELETE", &path(group), &Value::Null);
+    }
+    let told = doctor().unwrap();
+    assert!(told.contains(&format!("{count} groups are")) && told.contains("fusionkeep-shard/"), "{told}");
+    adopt(&served, &[]);
+    assert_eq!(doctor().as_ref(), Some(&told), "no run takes them for litter");
+    let listed: Vec<String> = {
+        let headers = groups(&served, "fusionkeep/").into_iter().chain(groups(&served, "fusionkeep-global/"));
+        headers.map(|header| header["data"]["shards"].to_string()).collect()
+    };
+    let shards =
+        groups(&served, "fusionkeep-shard/").into_iter().chain(groups(&served, "fusionkeep-global-shard/"));
+    for shard in shards.filter(|shard| !listed.concat().contains(shard["id"].as_str().unwrap())) {
+        served.send("DELETE", &path(&shard), &Value::Null);
+    }
+    assert_eq!(doctor(), None);
+    let plan = served.run(&["plan", INPUT[0], INPUT[1]]);
+    assert!(stdout(&plan).contains("no changes: 30 objects"), "{}", shown(&plan));
+}
+
 #[test]
 fn what_was_edited_by_hand_is_refused_and_made_anew() {
     let served = applied();

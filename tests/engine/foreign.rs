@@ -34,6 +34,36 @@ async fn the_version_is_taken_from_the_status_where_it_stands_nowhere_else() {
     assert!(matches!(&error, Error::Api(error) if *error.kind() == ErrorKind::UnprovenBaseUrl), "{error:?}");
 }
 
+/// A key without that one permission is known to the server, which the status tells; so nothing is waited for.
+#[tokio::test]
+async fn a_key_that_may_not_read_the_version_waits_for_nothing() {
+    let server = Server::start(|_, seen| match seen.path.as_str() {
+        "/api/status" => version(),
+        "/api/tenant" => tenants(&[1]),
+        _ => empty(401),
+    })
+    .await;
+    let mut target = server.target();
+    target.wait_for_key = std::time::Duration::from_secs(60);
+    let owner = "acme".parse().unwrap();
+    let connection = Connection { server: target, shown_url: None, tenant_id: None, owner };
+    let session = Session::connect(&connection).await.unwrap();
+    assert_eq!(session.version().to_string(), "1.69.0");
+    assert_eq!(server.lines().iter().filter(|line| line.contains("/api/system/version")).count(), 1);
+    // One that is not known yet is.
+    let server = Server::start(|number, seen| match seen.path.as_str() {
+        "/api/status" => reply(200, json!({})),
+        "/api/system/version" if number > 3 => version(),
+        "/api/tenant" => tenants(&[1]),
+        _ => empty(401),
+    })
+    .await;
+    let connection = Connection { server: server.target(), ..connection };
+    let mut waiting = connection.clone();
+    waiting.server.wait_for_key = std::time::Duration::from_secs(60);
+    assert_eq!(Session::connect(&waiting).await.unwrap().version().to_string(), "1.69.0");
+}
+
 #[tokio::test]
 async fn a_given_tenant_is_refused_only_by_a_server_that_shows_tenants() {
     let start = |shown: &'static [u128]| {

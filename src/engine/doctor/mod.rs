@@ -2,6 +2,7 @@
 //! run would end, so that everything that is wrong is told at once.
 
 mod probes;
+mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -221,6 +222,9 @@ pub async fn examine(connection: &Connection, scope: &Scope) -> Result<Examinati
     examination.judge_permissions(&answers);
     examination.judge_licence(scope);
     examination.judge_clock(scope);
+    if tenant.is_some() && scope.needs(Area::Record) {
+        examination.warnings.extend(record::left_over(connection).await);
+    }
     Ok(examination)
 }
 

@@ -321,6 +321,34 @@ impl Chain {
         Ok(claims)
     }
 
+    /// The names of shards that no header lists and no run removes: somebody took their headers away. None while a run
+    /// is at work.
+    pub async fn left_over(&self) -> Result<Vec<String>, RecordError> {
+        let survey = self.survey().await?;
+        let newest = self.newest(&survey)?;
+        if newest.as_ref().is_some_and(|newest| newest.header.state == LockState::Held) {
+            return Ok(Vec::new());
+        }
+        let found = self.store.search(&self.naming.all_shards()).await.map_err(reading)?;
+        let number = survey.newest().map(|(number, _)| number);
+        if self.survey().await?.newest().map(|(number, _)| number) != number {
+            return Ok(Vec::new());
+        }
+        let listed: BTreeSet<Uuid> = newest
+            .iter()
+            .flat_map(|newest| newest.header.shards.iter().flatten())
+            .map(|shard| shard.id)
+            .collect();
+        // What a run could not remove the next one does.
+        let swept = newest.filter(|newest| newest.header.litter).map(|newest| newest.number);
+        let stays = |group: &Group| {
+            let under = self.naming.parse_shard(&group.name);
+            under.is_some_and(|under| swept.is_none_or(|number| under > number))
+                && !listed.contains(&group.id)
+        };
+        Ok(found.into_iter().filter(stays).map(|group| group.name).collect())
+    }
+
     /// The ids of shards that no header lists and none will: written under this generation or an older one.
     pub async fn litter(&self, number: u64, header: &Header) -> Result<Vec<Uuid>, RecordError> {
         let listed: BTreeSet<Uuid> = header.shards.iter().flatten().map(|shard| shard.id).collect();

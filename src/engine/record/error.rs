@@ -11,9 +11,7 @@ use super::{Foreign, Holder, RECORD_VERSION};
 /// A record that cannot be read, or is not this run's to write.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RecordError {
-    #[error(
-        "the record is lost: there is none, but {objects} live objects stand under ids that only this owner derives"
-    )]
+    #[error("the record is lost: there is none, but {}", stand(*.objects))]
     Lost { objects: u64 },
     #[error("the record is damaged: {what}")]
     Damaged { what: String },
@@ -57,6 +55,13 @@ pub enum RecordError {
     Api { what: &'static str, error: fusionauth::Error },
     #[error("{path}: {error}")]
     File { path: String, error: String },
+}
+
+fn stand(objects: u64) -> String {
+    match objects {
+        1 => "1 live object stands under an id that only this owner derives".to_owned(),
+        _ => format!("{objects} live objects stand under ids that only this owner derives"),
+    }
 }
 
 impl RecordError {

@@ -62,6 +62,19 @@ impl GroupRecord {
         }
     }
 
+    /// The names of the owner's groups that belong to no record: somebody took its headers away. Never of a record at
+    /// work.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn left_over(&self) -> Result<Vec<String>, RecordError> {
+        let mut names = self.tenant.left_over().await?;
+        if let Some(global) = &self.global {
+            names.extend(global.left_over().await?);
+        }
+        Ok(names)
+    }
+
     async fn load(&self) -> Result<Loaded, RecordError> {
         let global = async {
             match &self.global {
