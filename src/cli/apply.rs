@@ -47,9 +47,12 @@ async fn manifests(arguments: &Arguments) -> Result<Exit, Failure> {
     // A plan uses the objects up.
     let again = (change.auto_approve && !change.lock_timeout.is_zero()).then(|| run.objects.clone());
     loop {
-        let plan = run.plan().await?;
+        let plan = run.plan().await;
         change.lock_timeout = arguments.change.lock_timeout.saturating_sub(began.elapsed());
-        let done = CarryOut::new(&run, arguments.run.report.format, &change).plan(&plan).await;
+        let done = match plan {
+            Ok(plan) => CarryOut::new(&run, arguments.run.report.format, &change).plan(&plan).await,
+            Err(failure) => Err(failure),
+        };
         match (&again, done) {
             (Some(objects), Err(Failure::RecordMoved)) if !change.lock_timeout.is_zero() => {
                 output::tell("another run has written the record meanwhile; planning again\n");

@@ -77,7 +77,7 @@ impl<'a> CarryOut<'a> {
             if format != Format::Text {
                 output::tell(&text(&view));
             }
-            confirm("Apply these changes?")?;
+            confirm("Apply these changes?").await?;
         }
         drop(view);
         let outcome = self.apply(plan, &secrets, asks).await?;
@@ -238,16 +238,34 @@ fn refuse_moved_secrets(saved: &SavedPlan, secrets: &SecretValues, run: &Run) ->
     Err(engine::error::Error::Stale(moved.into_iter().map(problem).collect()).into())
 }
 
-/// Asks a person.
-pub fn confirm(question: &str) -> Result<(), Failure> {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
+/// Asks a person. Ctrl-C and SIGTERM are answers, too.
+pub async fn confirm(question: &str) -> Result<(), Failure> {
+    if !std::io::stdin().is_terminal() {
         return Err(Failure::NoTerminal);
     }
+    let mut signals = Signals::listen().map_err(Failure::Runtime)?;
     output::tell(&format!("\n{question} Only \"yes\" does: "));
-    let mut answer = String::new();
-    stdin.lock().read_line(&mut answer).map_err(Failure::Answer)?;
-    if answer.trim() == "yes" { Ok(()) } else { Err(Failure::NotApproved) }
+    let (answered, answer) = tokio::sync::oneshot::channel();
+    // A thread of its own: a read that nobody answers keeps the process from ending on none of the runtime's.
+    std::thread::Builder::new()
+        .spawn(move || {
+            let mut line = String::new();
+            let read = std::io::stdin().lock().read_line(&mut line).map(|_| line);
+            // Who was interrupted meanwhile does not wait for it.
+            let _ = answered.send(read);
+        })
+        .map_err(Failure::Runtime)?;
+    tokio::select! {
+        answer = answer => {
+            let closed = |_| Failure::Answer(std::io::ErrorKind::UnexpectedEof.into());
+            let line = answer.map_err(closed)?.map_err(Failure::Answer)?;
+            if line.trim() == "yes" { Ok(()) } else { Err(Failure::NotApproved) }
+        }
+        _ = signals.next() => {
+            output::tell("\n");
+            Err(Failure::Interrupted)
+        }
+    }
 }
 
 /// The scopes of the record that the plan writes.

@@ -7,7 +7,7 @@ use crate::engine::journal::Journal;
 use crate::engine::keys::RunnerKeys;
 use crate::engine::plan::{PlanOptions, Sources};
 use crate::engine::record::{
-    Discarded, FileRecord, GroupRecord, Loaded, Rebuild, Record, RecordContext, Runner, Trust,
+    Discarded, FileRecord, GroupRecord, Loaded, Rebuild, Record, RecordContext, RecordError, Runner, Trust,
 };
 use crate::engine::saved::Authenticity;
 use crate::engine::secrets::CommandSecrets;
@@ -266,7 +266,26 @@ impl Run {
         let sources = self.sources(&bar);
         let plan = engine::plan::plan(sources, objects, &self.options).await;
         self.progress.end();
+        let doubtful = match &plan {
+            Ok(plan) => !plan.errors.is_empty(),
+            Err(error) => matches!(error, engine::error::Error::Record(RecordError::Lost { .. })),
+        };
+        if doubtful {
+            self.refuse_if_moved().await?;
+        }
         Ok(self.with_record_warnings(plan?, let_go))
+    }
+
+    /// What looks wrong may only be of two times: another run wrote the record between our reading of it and of what is
+    /// live. A record that cannot be read says so in words of its own.
+    async fn refuse_if_moved(&self) -> Result<(), Failure> {
+        if !self.discarded.is_empty() {
+            return Ok(());
+        }
+        match self.record.read().await {
+            Ok(now) if now.revision != self.loaded.revision => Err(Failure::RecordMoved),
+            _ => Ok(()),
+        }
     }
 
     /// Judges a plan that was saved by the guards of this run. What was allowed when it was made holds for a plan that

@@ -31,7 +31,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         };
         output::tell(&format!("the lock is held by {holder}\n"));
         if !arguments.auto_approve {
-            confirm("End that lock?")?;
+            confirm("End that lock?").await?;
         }
         match run.record.unlock().await.map_err(engine::error::Error::from)? {
             Some(holder) => output::result(&format!("ended the lock of {holder}\n"))?,

@@ -7,7 +7,7 @@ mod key;
 mod kickstart;
 mod lifecycle;
 mod people;
-mod place;
+pub mod place;
 mod plan_errors;
 mod process;
 mod record;

@@ -1,39 +1,58 @@
 //! A runner dies at each write, before it is sent and after it was carried out; the next run converges to the same
 //! state as an undisturbed one.
 
+use std::collections::BTreeSet;
+
 use fusionkeep::manifest::Object;
-use fusionkeep::model::{Address, Kind};
-use fusionkeep::reconcile::Entry;
+use fusionkeep::model::{Address, Deletion, Kind};
+use fusionkeep::reconcile::{Action, Change, Entry, Plan, Purpose, Reason};
 use serde_json::json;
 
 use super::harness::{World, object, user};
 use super::owner::{Death, OwnerRuns};
 use super::state::{by_name, state};
 
+/// What changes, with parts that come, change and go.
 fn common(level: &str) -> Vec<Object> {
+    let first = level == "one";
+    let permissions = match first {
+        true => json!([{"name": "read"}, {"name": "write"}]),
+        false => json!([{"name": "read", "description": "to read"}, {"name": "audit"}]),
+    };
+    let chat = |roles| json!({"application": {"name": "Hooli Chat"}, "roles": roles});
+    let mail = json!({"application": {"name": "Hooli Mail"}, "roles": ["user"]});
+    let registrations = match first {
+        true => json!([chat(json!(["user"])), mail]),
+        false => json!([chat(json!(["user", "admin"]))]),
+    };
+    let mut kept = json!({"username": "kept", "email": "kept@example.com", "firstName": level,
+        "registrations": registrations});
+    if !first {
+        kept["verified"] = json!(true);
+    }
+    let secret = if first { "FUSIONKEEP_SECRET_A" } else { "FUSIONKEEP_SECRET_B" };
+    let closed =
+        if first { json!({"username": "closed"}) } else { json!({"username": "closed", "active": false}) };
     vec![
+        object(Kind::EntityType, "company", json!({"data": {"level": level}, "permissions": permissions})),
+        user("kept", kept),
+        user("closed", closed),
         object(
-            Kind::EntityType,
-            "company",
-            json!({"data": {"level": level}, "permissions": [{"name": "read"}]}),
+            Kind::Entity,
+            "raviga",
+            json!({"type": {"name": "company"}, "data": {"level": level}, "clientSecret": {"fromEnv": secret}}),
         ),
-        user(
-            "kept",
-            json!({"username": "kept", "firstName": level,
-            "registrations": [{"application": {"name": "Hooli Chat"}, "roles": ["user"]}]}),
-        ),
-        object(Kind::Entity, "raviga", json!({"type": {"name": "company"}, "data": {"level": level}})),
     ]
 }
 
 /// Who is deactivated by the second state and declared again in the third.
-fn earliest() -> Vec<Object> {
+pub fn earliest() -> Vec<Object> {
     let mut objects = before();
     objects.push(user("back", json!({"username": "back"})));
     objects
 }
 
-fn before() -> Vec<Object> {
+pub fn before() -> Vec<Object> {
     let mut objects = common("one");
     objects.extend([
         user("leaving", json!({"username": "leaving"})),
@@ -42,6 +61,13 @@ fn before() -> Vec<Object> {
         user(
             "rotated",
             json!({"username": "rotated", "password": {"fromEnv": "FUSIONKEEP_SECRET_A", "version": 1}}),
+        ),
+        object(Kind::EntityType, "outdated", json!({"permissions": [{"name": "read"}]})),
+        object(Kind::Entity, "sold", json!({"type": {"name": "company"}})),
+        object(
+            Kind::EntityGrant,
+            "revoked",
+            json!({"entity": {"name": "raviga"}, "user": {"name": "rotated"}, "permissions": ["read"]}),
         ),
         object(Kind::Lambda, "old", json!({"type": "JWTPopulate", "body": "function populate() {}"})),
         object(
@@ -66,7 +92,7 @@ fn before() -> Vec<Object> {
     objects
 }
 
-fn after() -> Vec<Object> {
+pub fn after() -> Vec<Object> {
     let mut objects = common("two");
     objects.extend([
         object(Kind::EntityType, "team", json!({"permissions": [{"name": "lead"}, {"name": "join"}]})),
@@ -85,7 +111,11 @@ fn after() -> Vec<Object> {
         ),
         Object {
             moved_from: Some(Address::new(Kind::User, "default", "old-name")),
-            ..user("new-name", json!({"username": "renamed", "lastName": "Moved"}))
+            ..user(
+                "new-name",
+                json!({"username": "renamed", "lastName": "Moved",
+            "registrations": [{"application": {"name": "Hooli Mail"}}]}),
+            )
         },
         user(
             "rotated",
@@ -119,11 +149,19 @@ fn after() -> Vec<Object> {
     objects
 }
 
+/// So that an address is not verified from the first, and there is something to verify.
+pub async fn verify_addresses(world: &World) {
+    let tenant = json!({"tenant": {"emailConfiguration": {"verifyEmail": true}}});
+    world.request("PATCH", &format!("/api/tenant/{}", world.session.tenant_id()), tenant).await;
+}
+
 /// A tenant in the first state, with one user that is nobody's yet.
 async fn ready() -> (World, OwnerRuns) {
     let world = World::new().await;
-    world.application("Hooli Chat", &["user"]).await;
+    world.application("Hooli Chat", &["user", "admin"]).await;
+    world.application("Hooli Mail", &["user"]).await;
     world.identity_provider("Google Work").await;
+    verify_addresses(&world).await;
     let runs = OwnerRuns::new();
     runs.converge(&world, &earliest()).await;
     runs.converge(&world, &before()).await;
@@ -157,6 +195,55 @@ async fn entries(runs: &OwnerRuns) -> Vec<String> {
     all
 }
 
+/// Every kind is made, changed and taken away, by every call that there is but the completion of a pending link.
+pub fn assert_everything(plan: &Plan) {
+    use Kind::{Entity, EntityGrant, EntityType, IdentityProviderLink, Lambda, User};
+    use Purpose as P;
+    let of = |wanted: &dyn Fn(&Change) -> bool| {
+        plan.changes.iter().filter(|change| wanted(change)).map(Change::kind).collect::<BTreeSet<_>>()
+    };
+    let all = BTreeSet::from([EntityType, Lambda, User, Entity, EntityGrant, IdentityProviderLink]);
+    let with = |action: Action| of(&|change| change.action == action);
+    assert_eq!(with(Action::Create), all);
+    assert_eq!(with(Action::Delete), all);
+    // A lambda's body is in a call of the same kind as an entity's data; what cannot change is the other two's key.
+    assert_eq!(
+        with(Action::Update),
+        BTreeSet::from([EntityType, User, Entity, EntityGrant, IdentityProviderLink])
+    );
+    assert_eq!(with(Action::Adopt), BTreeSet::from([User]));
+    let soft = of(&|change| change.deletion == Some(Deletion::Deactivate));
+    let hard = of(&|change| change.kind() == User && change.deletion == Some(Deletion::Delete));
+    assert_eq!((soft.len(), hard.len()), (1, 1));
+    assert!(plan.changes.iter().any(|change| change.reason == Reason::DeclaredAgain), "reactivated");
+    assert!(
+        plan.changes.iter().any(|change| change.notes.iter().any(|note| note.contains("old-name"))),
+        "moved"
+    );
+    let secrets =
+        plan.changes.iter().flat_map(|change| &change.calls).filter(|call| !call.secrets.is_empty());
+    assert_eq!(secrets.count(), 2, "a password and a client secret");
+    let purposes =
+        plan.changes.iter().flat_map(|change| &change.calls).map(|call| format!("{:?}", call.purpose));
+    let expected = [
+        P::Create,
+        P::Import,
+        P::Update,
+        P::Reactivate,
+        P::Deactivate,
+        P::Delete,
+        P::CreatePart,
+        P::UpdatePart,
+        P::DeletePart,
+        P::Verify,
+        P::Grant,
+        P::Link,
+        P::Unlink,
+    ];
+    let expected: BTreeSet<String> = expected.iter().map(|purpose| format!("{purpose:?}")).collect();
+    assert_eq!(purposes.collect::<BTreeSet<_>>(), expected);
+}
+
 #[tokio::test]
 async fn after_a_death_at_any_write_the_next_run_converges() {
     let (world, runs) = ready().await;
@@ -164,8 +251,9 @@ async fn after_a_death_at_any_write_the_next_run_converges() {
     runs.assert_unchanged(&world, &after()).await;
     let undisturbed = by_name(&state(&world).await);
     let entries = entries(&runs).await;
+    assert_everything(&plan);
     let writes = plan.predicted_calls();
-    assert!(writes > 20, "{writes} writes");
+    assert!(writes > 30, "{writes} writes");
     for number in 1..=writes {
         for death in [Death::Before(number), Death::After(number)] {
             let (world, runs) = ready().await;

@@ -3,12 +3,13 @@
 mod adoption;
 mod bounds;
 mod crash;
+mod deaths;
 mod faults;
 mod foreign;
 pub mod harness;
 mod owner;
 mod ownership;
-mod random;
+pub mod random;
 mod references;
 mod schedules;
 mod slice;

@@ -35,8 +35,10 @@ const EDITS: usize = 2;
 const CLEAN_RUNS: usize = 2;
 
 /// A tenant whose ids are the same in every world, its log, and its owner's key.
-struct Tenant {
-    world: World,
+pub struct Tenant {
+    pub world: World,
+    /// Changes that are under way at once.
+    pub parallelism: usize,
     log: PathBuf,
     read: std::sync::Mutex<u64>,
     keys: Arc<RunnerKeys>,
@@ -44,20 +46,21 @@ struct Tenant {
 }
 
 impl Tenant {
-    async fn new(seed: u64) -> Self {
+    /// With somebody's user of this name in it.
+    pub async fn new(seed: u64, username: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log.jsonl");
         let path = folder.path().join("kickstart.json");
-        let content = kickstart("schedules", &format!("person-{FOREIGN}"));
+        let content = kickstart("schedules", username);
         std::fs::write(&path, content.to_string()).unwrap();
         let config = Config { log: Some(log.clone()), kickstart: Some(path), seed, ..Config::default() };
         let world = World::with(config).await;
         let keys = Arc::new(RunnerKeys::parse(&SecretSlice::from(vec![b'k'; 32])).unwrap());
-        Tenant { world, log, read: std::sync::Mutex::new(0), keys, _folder: folder }
+        Tenant { world, parallelism: 4, log, read: std::sync::Mutex::new(0), keys, _folder: folder }
     }
 
     /// The exchanges that were logged since the last look.
-    fn exchanges(&self) -> Vec<Value> {
+    pub fn exchanges(&self) -> Vec<Value> {
         let mut read = self.read.lock().unwrap();
         let mut file = std::fs::File::open(&self.log).unwrap();
         file.seek(SeekFrom::Start(*read)).unwrap();
@@ -86,7 +89,7 @@ impl Tenant {
     }
 
     /// One run of the command: it may fail as a whole, or in parts; what it says it did is what was done.
-    async fn run(&self, objects: &[Object]) -> Result<(Plan, Outcome), String> {
+    pub async fn run(&self, objects: &[Object]) -> Result<(Plan, Outcome), String> {
         self.exchanges();
         let ended = self.try_run(objects).await;
         let exchanges = self.exchanges();
@@ -104,6 +107,16 @@ impl Tenant {
             Err(error) => assert!(log.is_empty(), "the run failed as a whole ({error}), and wrote {log:#?}"),
         }
         ended
+    }
+
+    /// An undisturbed run that has something to do, and how many requests it was made of.
+    pub async fn run_counted(&self, objects: &[Object]) -> (Plan, usize) {
+        self.exchanges();
+        let (plan, outcome) = self.try_run(objects).await.unwrap();
+        super::harness::assert_done(&outcome);
+        let exchanges = self.exchanges();
+        let of_api = exchanges.iter().filter(|line| line["path"].as_str().unwrap().starts_with("/api/"));
+        (plan, of_api.count())
     }
 
     async fn try_run(&self, objects: &[Object]) -> Result<(Plan, Outcome), String> {
@@ -147,7 +160,7 @@ impl Tenant {
             progress: &Silent,
             cancel: &Cancel::default(),
             recheck: Recheck::Never,
-            parallelism: 4,
+            parallelism: self.parallelism,
             journal: None,
         };
         let outcome = apply.run().await.map_err(|error| error.to_string())?;
@@ -155,7 +168,7 @@ impl Tenant {
     }
 
     /// What is live, and what the record says of it.
-    async fn whole_state(&self) -> Value {
+    pub async fn whole_state(&self) -> Value {
         let session = self.session().await.unwrap();
         let loaded = self.record(&session).read().await.unwrap();
         assert_eq!(loaded.holder, None, "the lock is still held");
@@ -268,7 +281,8 @@ fn assert_agrees(plan: &Plan, outcome: &Outcome, log: &[Write]) {
 
 async fn schedule(seed: u64) {
     let mut random = Random(seed);
-    let (calm, stormy) = (Tenant::new(seed).await, Tenant::new(seed).await);
+    let foreign = format!("person-{FOREIGN}");
+    let (calm, stormy) = (Tenant::new(seed, &foreign).await, Tenant::new(seed, &foreign).await);
     let mut names = Names::default();
     for _ in 0..EDITS {
         let objects = manifests(&mut random, &mut names);
@@ -295,7 +309,7 @@ async fn schedule(seed: u64) {
 }
 
 /// Fails with the lines that differ and no others.
-fn pretty_assertions(calm: &Value, stormy: &Value) {
+pub fn pretty_assertions(calm: &Value, stormy: &Value) {
     if calm == stormy {
         return;
     }

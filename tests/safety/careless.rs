@@ -153,6 +153,13 @@ async fn a_record_that_is_not_there_is_told_where_it_looks_like_holding_nothing(
     applied(&scene, &[user("a")]);
     let output = scene.run(&["list"]);
     assert!(!stderr(&output).contains("there is no record"), "{}", shown(&output));
+    // In a file there is none; in FusionAuth there is what it held.
+    let record = format!("--record={}", scene.path("record.json").display());
+    let file = scene.path("before.yaml").display().to_string();
+    let lost = scene.run(&["plan", "-f", &file, &record]);
+    assert_eq!(lost.status.code(), Some(3), "{}", shown(&lost));
+    let one = "1 live object stands under an id that only this owner derives";
+    assert!(stderr(&lost).contains(one), "{}", shown(&lost));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
