@@ -8,12 +8,16 @@ use super::output;
 
 /// Reads all manifests; warnings go to stderr.
 ///
-/// `may_be_empty` is for commands that can do without manifests.
-pub fn input(arguments: &InputArguments, may_be_empty: bool) -> Result<Input, Failure> {
-    let options =
-        LoadOptions { recursive: arguments.recursive, allow_empty: may_be_empty || arguments.allow_empty };
+/// `may_be_missing` is for commands that can do without manifests. What is named must hold something all the same: a folder
+/// without the instance that was meant in it would lead to another target.
+pub fn input(arguments: &InputArguments, may_be_missing: bool) -> Result<Input, Failure> {
     let paths: Vec<_> =
         arguments.filenames.iter().filter(|path| !path.as_os_str().is_empty()).cloned().collect();
+    let options = LoadOptions {
+        recursive: arguments.recursive,
+        allow_empty: arguments.allow_empty || (may_be_missing && paths.is_empty()),
+        values_suffice: may_be_missing,
+    };
     let input = load(&paths, &options)?;
     output::tell(&rendered(&input.warnings));
     Ok(input)

@@ -30,6 +30,8 @@ pub struct LoadOptions {
     pub recursive: bool,
     /// Go on when there is nothing of ours in the input.
     pub allow_empty: bool,
+    /// `v1/Secret`s and `v1/ConfigMap`s alone are an input too.
+    pub values_suffice: bool,
 }
 
 /// Why there is no input.
@@ -103,6 +105,7 @@ pub(super) fn load_files(
         && diagnostics.is_empty()
         && findings.iter().all(|(findings, _)| findings.is_empty())
         && !options.allow_empty
+        && !(options.values_suffice && (everything.secrets.len() + everything.config_maps.len() > 0))
     {
         return Err(empty(files.len(), everything.passed_over));
     }

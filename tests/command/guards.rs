@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::command::place::report;
 use crate::command::sandbox::{Served, serve};
 use crate::command::state::{state, user};
-use crate::command::{fusionkeep, shown, stderr, stdout};
+use crate::command::{fusionkeep, run, shown, stderr, stdout};
 
 struct Scene {
     served: Served,
@@ -83,8 +83,35 @@ fn no_input_is_refused() {
             assert!(stderr(&output).contains("--allow-empty"), "{}", shown(&output));
         }
     }
-    let allowed = scene.served.run(&["plan", "-f", empty, "--allow-empty"]);
-    assert_eq!(allowed.status.code(), Some(0), "{}", shown(&allowed));
+    assert_eq!(run(&["validate"]).status.code(), Some(3));
+    // Commands that can do without manifests are not led to another target by a folder that holds nothing.
+    let others = scene.folder.path().join("others.yaml");
+    std::fs::write(&others, "apiVersion: v1\nkind: Service\nmetadata: { name: x }\n").unwrap();
+    let secrets = scene.folder.path().join("secrets.yaml");
+    std::fs::write(&secrets, "apiVersion: v1\nkind: Secret\nmetadata: { name: x }\n").unwrap();
+    let (others, secrets) = (others.to_str().unwrap(), secrets.to_str().unwrap());
+    for command in [
+        &["validate"][..],
+        &["list"],
+        &["show", "User/x"],
+        &["destroy", "--auto-approve"],
+        &["doctor"],
+        &["undo"],
+        &["unlock"],
+    ] {
+        for input in [empty, others] {
+            let run = |more: &[&str]| scene.served.run(&[command, &["-f", input], more].concat());
+            let output = run(&[]);
+            let told = stderr(&output).contains("--allow-empty");
+            assert!(output.status.code() == Some(3) && told, "{command:?} {input}: {}", shown(&output));
+            let allowed = run(&["--allow-empty"]);
+            assert!(!stderr(&allowed).contains("--allow-empty"), "{command:?} {input}: {}", shown(&allowed));
+        }
+    }
+    for arguments in [&["list"][..], &["list", "-f", secrets], &["plan", "-f", empty, "--allow-empty"]] {
+        let allowed = scene.served.run(arguments);
+        assert_eq!(allowed.status.code(), Some(0), "{arguments:?}: {}", shown(&allowed));
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod report;
 mod runs;
 mod sandbox;
 mod saved;
+mod settled;
 mod state;
 mod undo;
 

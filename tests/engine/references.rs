@@ -5,7 +5,7 @@ use fusionkeep::engine::select::Selection;
 use fusionkeep::model::Kind;
 use fusionkeep::reconcile::Plan;
 use fusionkeep::sandbox::Config;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::harness::{World, object, user};
 
@@ -30,6 +30,38 @@ async fn unknown_applications_and_roles_are_errors_with_a_suggestion() {
     let plan = world.plan(&with("Hooli Chat", "usr")).await;
     assert_eq!(codes(&plan), ["unknown-role"]);
     assert_eq!(plan.errors[0].hint.as_deref(), Some("did you mean \"user\"?"));
+}
+
+/// A universal application and one of the tenant may share a name, and so may identity providers.
+#[tokio::test]
+async fn a_name_of_two_objects_is_ambiguous_and_an_id_is_not() {
+    let world = World::new().await;
+    let ours = world.application("Hooli Chat", &[]).await;
+    let universal =
+        json!({"application": {"name": "Hooli Chat", "universalConfiguration": {"universal": true}}});
+    world.request("POST", "/api/application", universal).await;
+    let provider = world.identity_provider("Google Work").await;
+    let tenants = world.request("GET", "/api/tenant", Value::Null).await;
+    let other = json!({"identityProvider": {"name": "Google Work", "type": "OpenIDConnect", "enabled": true,
+        "tenantId": tenants["tenants"][0]["id"], "oauth2": {"client_id": "x", "issuer": "https://idp.example.com"}}});
+    world.request("POST", "/api/identity-provider", other).await;
+    let objects = |application: Value, provider: Value| {
+        [
+            user("richard", json!({"username": "richard", "registrations": [{"application": application}]})),
+            object(
+                Kind::IdentityProviderLink,
+                "link",
+                json!({"identityProvider": provider, "user": {"name": "richard"}, "identityProviderUserId": "42"}),
+            ),
+        ]
+    };
+    let plan = world.plan(&objects(json!({"name": "Hooli Chat"}), json!({"name": "Google Work"}))).await;
+    assert_eq!(codes(&plan), ["ambiguous-reference", "ambiguous-reference"]);
+    for (problem, id) in plan.errors.iter().zip([&ours, &provider]) {
+        assert!(problem.message.contains(id) && problem.message.contains("2 objects"), "{problem:?}");
+        assert_eq!(problem.hint.as_deref(), Some("refer to it by id"));
+    }
+    world.converge(&objects(json!({"id": ours}), json!({"id": provider}))).await;
 }
 
 #[tokio::test]

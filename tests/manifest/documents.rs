@@ -141,6 +141,9 @@ pub const BAD: &[(&str, &str, &str, u32)] = &[
     ("User", "email: a@b\nunset: mobilePhone", "wrong-type", 2),
     ("User", "email: a@b\nexpiry: 1.5", "unquoted", 2),
     ("User", "email: a@b\npassword: { fromFile: x, version: \"1\" }", "wrong-type", 2),
+    ("User", "email: a@b\npassword: { fromFile: x, factor: 1.5 }", "wrong-type", 2),
+    ("User", "email: a@b\ninitial: { factor: \"10\" }", "wrong-type", 2),
+    ("User", "email: a@b\npassword: { fromFile: x, factor: -1 }", "invalid-value", 2),
     ("EntityType", "jwtConfiguration: { timeToLiveInSeconds: 1.5 }", "wrong-type", 1),
     ("User", "[]", "wrong-type", 0),
     ("User", "x", "wrong-type", 0),
@@ -427,6 +430,67 @@ fn messages_name_the_field() {
     }
     let active = diagnostics(&document("User", "x", "email: a@b\nactive: yes")).remove(0);
     assert_eq!(active.hint.as_deref(), Some("quote it: \"yes\", or write true"));
+}
+
+/// (kind, what is written beside the rest of a good spec, what the hint says).
+const NOT_DECLARABLE: &[(&str, &str, &str)] = &[
+    ("User", "memberships: []", "group memberships cannot be declared"),
+    ("User", "groups: [a]", "group memberships cannot be declared"),
+    ("User", "twoFactor: { methods: [] }", "two-factor methods are the person's own"),
+    ("User", "twoFactorEnabled: true", "two-factor methods are the person's own"),
+    (
+        "User",
+        "registrations: [{ application: { name: x }, authenticationToken: x }]",
+        "tokens cannot be declared",
+    ),
+    ("User", "registrations: [{ application: { name: x }, tokens: {} }]", "tokens cannot be declared"),
+    ("User", "registrations: [{ application: { name: x }, id: x }]", "FusionAuth makes it"),
+    ("User", "registrations: [{ application: { name: x }, applicationId: x }]", "application: { id: … }"),
+    ("User", "verified: false", "takes no verification back"),
+    ("User", "registrations: [{ application: { name: x }, verified: false }]", "takes no verification back"),
+    ("User", "insertInstant: 1", "FusionAuth writes it"),
+    ("User", "lastUpdateInstant: 1", "FusionAuth writes it"),
+    ("User", "lastLoginInstant: 1", "FusionAuth writes it"),
+    ("User", "connectorId: x", "FusionAuth writes it"),
+    ("User", "identities: []", "FusionAuth writes it"),
+    ("User", "uniqueUsername: x", "FusionAuth writes it"),
+    ("User", "tenantId: x", "the tenant is the instance's"),
+    ("User", "applicationId: x", "write a reference"),
+    ("User", "salt: { fromEnv: X }", "under `initial`"),
+    ("User", "encryptionScheme: x", "under `password` or `initial`"),
+    ("Entity", "entityTypeId: x", "type: { name: … }"),
+    ("Entity", "parentId: x", "cannot be declared"),
+    ("Entity", "tenantId: x", "the tenant is the instance's"),
+    ("EntityGrant", "userId: x", "user: { name: … }"),
+    ("EntityGrant", "entityId: x", "entity: { name: … }"),
+    ("EntityGrant", "recipientEntityId: x", "recipientEntity: { name: … }"),
+    ("IdentityProviderLink", "userId: x", "user: { name: … }"),
+    ("IdentityProviderLink", "identityProviderId: x", "identityProvider: { name: … }"),
+    ("IdentityProviderLink", "displayName: x", "under `initial`"),
+    ("IdentityProviderLink", "token: x", "under `initial`"),
+    ("IdentityProviderLink", "lastLoginInstant: 1", "FusionAuth writes it"),
+    ("Lambda", "enabled: true", "no longer has it"),
+    ("Lambda", "insertInstant: 1", "FusionAuth writes it"),
+];
+
+/// What cannot be declared is refused at its place, with what to do instead.
+#[test]
+fn what_cannot_be_declared_says_why() {
+    for (kind, what, says) in NOT_DECLARABLE {
+        let good = match *kind {
+            "User" => "username: x",
+            "Lambda" => "type: JWTPopulate\nbody: function populate() {}",
+            "Entity" => "type: { id: 3c219e58-ed0e-4b18-ad48-f4f92793ae32 }",
+            "EntityGrant" => "entity: { clientId: x }\nuser: { email: a@b }",
+            _ => "identityProvider: { name: x }\nuser: { email: a@b }\nidentityProviderUserId: x",
+        };
+        let text = document(kind, "x", &format!("{good}\n{what}"));
+        let found = diagnostics(&text);
+        let told: Vec<_> = found.iter().filter(|found| found.is_error()).collect();
+        assert_eq!(told.len(), 1, "{text}{told:#?}");
+        assert!(told[0].hint.as_ref().is_some_and(|hint| hint.contains(says)), "{text}{told:#?}");
+        assert_eq!(told[0].place.as_ref().unwrap().line as usize, text.lines().count(), "{text}{told:#?}");
+    }
 }
 
 /// Kind, spec, and the codes with the lines of the spec at which they stand.

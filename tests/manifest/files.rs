@@ -343,6 +343,11 @@ fn bodies_come_from_config_maps_of_the_namespace() {
         let found: Vec<&str> = codes(&text).into_iter().map(|(code, _)| code).collect();
         assert_eq!(found, [code], "{text}");
     }
+    // Which of two is meant cannot be told.
+    assert_eq!(
+        codes(&format!("{good}{}", map("{ name: claims }", "{ claims.js: 'function populate() {}' }"))),
+        [("ambiguous-reference", 6)]
+    );
 }
 
 #[test]
