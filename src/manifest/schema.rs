@@ -13,9 +13,13 @@ use serde_json::{Map, Value, json};
 use self::closed::{LABEL_VALUE, NAMESPACE, OBJECT_NAME, QUALIFIED_NAME, also, close};
 use super::header::{ANNOTATIONS, METADATA, SERVER_METADATA};
 use crate::model::{
-    API_VERSION, ClusterFusionAuthInstanceSpec, EntityGrantSpec, EntitySpec, EntityTypeSpec,
-    FusionAuthInstanceSpec, IdentityProviderLinkSpec, Kind, LambdaSpec, PlanApprovalSpec, UserSpec,
+    API_VERSION, ClusterFusionAuthInstanceSpec, Compare, EntityGrantSpec, EntitySpec, EntityTypeSpec,
+    FusionAuthInstanceSpec, IdentityProviderLinkSpec, Kind, LambdaSpec, PlanApprovalSpec, UserSpec, Write,
+    row,
 };
+
+/// The group of an `apiVersion` that was probably meant to be ours.
+const OUR_GROUP: &str = "^[^/]*[fF][uU][sS][iI][oO][nN][kK][eE][eE][pP]";
 
 /// Where the definitions of types stand in a schema.
 const DEFINITIONS: &str = "$defs";
@@ -63,6 +67,14 @@ fn document(kind: Kind) -> Value {
             also(object, json!({ "not": deactivated }));
         }
     }
+    if kind.is_object() {
+        let removable = removable(kind, &spec, &definitions);
+        let unset = &mut spec["properties"]["unset"];
+        match removable {
+            Some(pattern) => unset["items"]["pattern"] = Value::String(pattern),
+            None => unset["maxItems"] = json!(0),
+        }
+    }
     let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": kind.as_str(),
@@ -82,6 +94,47 @@ fn document(kind: Kind) -> Value {
         schema.insert(DEFINITIONS.to_owned(), definitions);
     }
     schema
+}
+
+/// The form of the paths that `unset` may name, if there are any.
+fn removable(kind: Kind, spec: &Value, definitions: &Value) -> Option<String> {
+    let fields = spec.get("properties").and_then(Value::as_object).into_iter().flatten();
+    let paths =
+        fields.filter(|(name, property)| is_removable(kind, name, property)).map(|(name, property)| {
+            let keys = row(kind).fields.iter().any(|rule| rule.path == name && rule.compare == Compare::Data);
+            match (
+                keys,
+                nullable(property).and_then(|definition| definitions.get(definition)?.get("properties")),
+            ) {
+                (true, Some(Value::Object(parts))) => {
+                    let parts: Vec<&str> = parts.keys().map(String::as_str).collect();
+                    format!("{name}(\\.({}))?", parts.join("|"))
+                }
+                (true, _) => format!("{name}(\\.[^.]+)*"),
+                (false, _) => name.clone(),
+            }
+        });
+    let paths: Vec<String> = paths.collect();
+    (!paths.is_empty()).then(|| format!("^({})$", paths.join("|")))
+}
+
+/// Whether FusionAuth's object has the field and can be without it.
+pub fn is_removable(kind: Kind, name: &str, property: &Value) -> bool {
+    let row = row(kind);
+    let is_written = row.part.as_ref().is_some_and(|part| part.field == name)
+        || row.fields.iter().any(|rule| rule.path == name && rule.write == Write::Body && rule.on_wire());
+    let null = json!("null");
+    let types = property.get("type").and_then(Value::as_array);
+    let branches = property.get("anyOf").and_then(Value::as_array);
+    let takes_null = types.is_some_and(|types| types.contains(&null))
+        || branches.is_some_and(|branches| branches.iter().any(|branch| branch.get("type") == Some(&null)));
+    is_written && takes_null
+}
+
+/// The name of the definition that a field has when it is not null.
+pub fn nullable(property: &Value) -> Option<&str> {
+    let mut branches = property.get("anyOf")?.as_array()?.iter();
+    branches.find_map(|branch| branch.get("$ref")?.as_str()?.rsplit('/').next())
 }
 
 fn spec(kind: Kind, generator: &mut SchemaGenerator) -> Value {
@@ -145,10 +198,12 @@ fn metadata(kind: Kind) -> Value {
     })
 }
 
-/// The schema of any of the kinds, by the documents' `kind`.
+/// The schema of any document that may stand in a file of manifests: ours by their kinds, and others', which are passed
+/// over unless they look like ours.
 fn all() -> Value {
     let mut definitions = Map::new();
     let mut branches = Vec::new();
+    let branch = |kind: &str, then: Value| json!({ "if": { "properties": { "kind": { "const": kind } }, "required": ["kind"] }, "then": then });
     for kind in Kind::ALL {
         let mut schema = of(kind).clone();
         if let Some(object) = schema.as_object_mut() {
@@ -158,19 +213,31 @@ fn all() -> Value {
             }
         }
         definitions.insert(format!("{kind}Document"), schema);
-        branches.push(json!({
-            "if": { "properties": { "kind": { "const": kind.as_str() } }, "required": ["kind"] },
-            "then": { "$ref": format!("#/{DEFINITIONS}/{kind}Document") },
-        }));
+        branches.push(branch(kind.as_str(), json!({ "$ref": format!("#/{DEFINITIONS}/{kind}Document") })));
     }
+    let names = Kind::ALL.map(Kind::as_str);
+    let lists = names.map(|name| format!("{name}List"));
+    for list in &lists {
+        branches.push(branch(list, json!({ "properties": { "items": { "type": ["array", "null"] } } })));
+    }
+    let known: Vec<&str> = names.into_iter().chain(lists.iter().map(String::as_str)).collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "fusionkeep",
-        "description": "Any of the kinds of fusionkeep.dev.",
+        "description": "Any of the kinds of fusionkeep.dev, and what stands beside them: Secrets, ConfigMaps, others' documents.",
         "type": "object",
-        "required": ["apiVersion", "kind", "metadata", "spec"],
-        "properties": { "kind": { "enum": Kind::ALL.map(Kind::as_str) } },
-        "allOf": branches,
+        "if": { "properties": { "apiVersion": { "const": API_VERSION } }, "required": ["apiVersion"] },
+        "then": { "required": ["kind"], "properties": { "kind": { "enum": known } }, "allOf": branches },
+        // A person must not drop out of management by a slip.
+        "else": { "not": { "anyOf": [
+            { "required": ["apiVersion"], "properties": { "apiVersion": { "type": "string", "pattern": OUR_GROUP } } },
+            { "required": ["apiVersion", "kind"], "properties": { "apiVersion": { "const": "v1" }, "kind": { "enum": known } } },
+            { "required": ["kind"], "properties": { "apiVersion": { "not": { "type": "string" } }, "kind": { "enum": names } } },
+            {
+                "required": ["metadata", "spec"],
+                "properties": { "apiVersion": false, "kind": false, "metadata": { "type": "object" }, "spec": { "type": "object" } },
+            },
+        ] } },
         DEFINITIONS: definitions,
     })
 }

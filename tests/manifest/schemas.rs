@@ -40,6 +40,11 @@ mod agreement {
     use crate::manifest::documents::{BAD, GOOD, TOGETHER};
     use crate::manifest::{document, folder, load_folder};
 
+    /// The schema of any document.
+    static ALL: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
+        jsonschema::validator_for(&serde_json::from_str(&schema::files()["all.json"]).unwrap()).unwrap()
+    });
+
     static VALIDATORS: LazyLock<HashMap<Kind, jsonschema::Validator>> = LazyLock::new(|| {
         Kind::ALL.map(|kind| (kind, jsonschema::validator_for(schema::of(kind)).unwrap())).into()
     });
@@ -119,7 +124,7 @@ mod agreement {
     const BEYOND: &[(&str, &str, &str)] = &[
         ("unresolved-reference", "", "another document"),
         ("unreadable", "", "another file"),
-        ("unset", "", "two places of a document that name each other"),
+        ("unset", "is both declared and unset", "two places of a document that name each other"),
         ("duplicate", "", "two items of a list with one key"),
         ("invalid-value", "an entity cannot hold a grant on itself", "two equal parts of a document"),
         ("invalid-value", "is no day", "the calendar"),
@@ -154,6 +159,9 @@ mod agreement {
             VALIDATORS[&kind].iter_errors(document).map(|error| error.to_string()).collect::<Vec<_>>();
         if found.is_empty() && !refused.is_empty() {
             return Some(format!("the reader takes what the schema refuses: {document:#}\n{refused:#?}"));
+        }
+        if ALL.is_valid(document) != refused.is_empty() {
+            return Some(format!("all.json and the schema of {kind} differ: {document:#}"));
         }
         let told = found.iter().filter(|diagnostic| !is_beyond(diagnostic)).collect::<Vec<_>>();
         (refused.is_empty() && !told.is_empty())
@@ -199,6 +207,7 @@ mod agreement {
             true,
             &[
                 "email: a@b\nsuspend: true",
+                "email: a@b\nunset: [data, data.a.b, firstName, registrations, phoneNumber]",
                 "policy: { ensure: Absent }\nsuspend: true",
                 "policy: { ensure: Absent }\nemail: ~",
                 "policy: { ensure: Absent }\nid: 3c219e58-ed0e-4b18-ad48-f4f92793ae32\nfirstName: x",
@@ -228,6 +237,9 @@ mod agreement {
             false,
             &[
                 "suspend: true",
+                "email: a@b\nunset: [data..b]",
+                "email: a@b\nunset: [active]",
+                "email: a@b\nunset: [\"\"]",
                 "firstName: x",
                 "policy: { ensure: Present }",
                 "policy: { ensure: ~ }",
@@ -280,6 +292,7 @@ mod agreement {
                 "identityProvider: { name: x }\nuser: { username: z }\npendingLink: {}",
                 "identityProvider: { name: x }\nuser: { username: z }\npolicy: { ensure: Absent }",
                 "identityProvider: { name: x }\nuser: { username: z }\nsuspend: true",
+                "identityProvider: { name: x }\nuser: { username: z }\nidentityProviderUserId: a\nunset: [\"\"]",
                 "identityProvider: { name: x }\nuser: { username: z }\nidentityProviderUserId: \" \"",
                 "identityProvider: { name: x }\nuser: { username: z }\npendingLink: { id: \"\" }",
                 "identityProvider: { name: x }\nuser: { username: z }\nidentityProviderUserId: a\ninitial: { displayName: \"\" }",
@@ -373,6 +386,88 @@ mod agreement {
             }
         }
         assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
+    }
+
+    /// What stands in a file beside our objects, and what only looks like it.
+    #[test]
+    fn schema_and_reader_agree_on_what_is_others() {
+        let (ours, user) =
+            ("fusionkeep.dev/v1alpha1", json!({"metadata": {"name": "x"}, "spec": {"username": "x"}}));
+        let sides = [
+            (true, "v1", "Secret", json!({"metadata": {"name": "s"}, "data": {"a": "!"}})),
+            (true, "v1", "ConfigMap", json!({"metadata": {"name": "s"}})),
+            (true, "apps/v1", "Deployment", json!({"spec": {"replicas": 1}})),
+            (true, "other.dev/v1", "User", json!({})),
+            (true, "v1", "List", json!({"items": [{"apiVersion": "v1", "kind": "Service"}]})),
+            (true, ours, "UserList", json!({"items": [user]})),
+            (true, "", "", json!({"resources": ["a.yaml"]})),
+            (true, "", "", json!({"metadata": {}, "spec": []})),
+            (true, "", "Service", json!({"metadata": {}, "spec": {}})),
+            (false, "", "", user.clone()),
+            (false, "", "User", json!({})),
+            (false, ours, "", user.clone()),
+            (false, ours, "UserList", json!({"items": "x"})),
+            (false, ours, "Usr", user.clone()),
+            (false, ours, "user", user.clone()),
+            (false, "fusionkeep.dev/v1", "User", user.clone()),
+            (false, "fusionkeep.io/v1alpha1", "User", user.clone()),
+            (false, "FusionKeep.dev/v1alpha1", "User", user.clone()),
+            (false, "v1", "User", user.clone()),
+            (false, "v1", "UserList", json!({"items": []})),
+        ];
+        for (good, version, kind, mut document) in sides {
+            for (field, text) in [("apiVersion", version), ("kind", kind)] {
+                if !text.is_empty() {
+                    document[field] = json!(text);
+                }
+            }
+            let verdicts = (read(&document).is_empty(), ALL.is_valid(&document));
+            assert_eq!(verdicts, (good, good), "(reader, schema) of {document:#}");
+        }
+    }
+
+    /// Documents of a text, with their kinds.
+    fn documents(text: &str) -> Vec<(String, Value)> {
+        let mut documents = Vec::new();
+        yaml::read(yaml::Format::Yaml, text, 0..text.len(), &mut |document| {
+            let value = document.tree.unwrap().root().to_json();
+            documents.push((value["kind"].as_str().unwrap().to_owned(), value));
+        });
+        documents
+    }
+
+    /// Each fits the schema that its file names for editors, and so does what the README shows.
+    #[test]
+    fn every_example_fits_the_schema_that_it_names() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut kinds = std::collections::BTreeSet::new();
+        for entry in std::fs::read_dir(root.join("examples/quickstart")).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let named =
+                text.lines().next().unwrap().strip_prefix("# yaml-language-server: $schema=").unwrap();
+            let schema = std::fs::read_to_string(path.parent().unwrap().join(named)).unwrap();
+            let validator = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
+            for (kind, document) in documents(&text) {
+                for validator in [&validator, &ALL] {
+                    let errors: Vec<_> =
+                        validator.iter_errors(&document).map(|error| error.to_string()).collect();
+                    assert!(errors.is_empty(), "{}: {errors:#?}\n{document:#}", path.display());
+                }
+                kinds.insert(kind);
+            }
+        }
+        let all = ["Entity", "EntityGrant", "EntityType", "IdentityProviderLink", "Lambda", "Secret", "User"];
+        assert_eq!(kinds.iter().collect::<Vec<_>>(), all);
+        let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+        let yaml = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+        let cluster = readme.split("<<END\n").skip(1).map(|rest| rest.split("\nEND\n").next().unwrap());
+        let shown: Vec<_> = yaml.chain(cluster).flat_map(documents).collect();
+        assert!(shown.len() >= 3, "{shown:#?}");
+        for (_, document) in shown {
+            assert!(ALL.is_valid(&document), "{document:#}");
+            assert!(read(&document).is_empty(), "{document:#}");
+        }
     }
 
     /// (kind, good, `metadata`).

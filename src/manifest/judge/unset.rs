@@ -6,7 +6,7 @@ use super::{Judge, shorten};
 use crate::manifest::diagnostic::nearest;
 use crate::manifest::schema;
 use crate::manifest::yaml::Value;
-use crate::model::{Compare, Kind, KindRow, Write, row};
+use crate::model::{Compare, Kind, row};
 
 impl Judge {
     pub(super) fn unset(&mut self, kind: Kind, paths: &[String], spec: Value<'_>) {
@@ -52,7 +52,9 @@ fn removable(kind: Kind, path: &str) -> Result<(), Refusal> {
     let spec = schema::of(kind).pointer("/properties/spec");
     let property = spec.and_then(|spec| spec.get("properties")).and_then(|properties| properties.get(head));
     let shown = shorten(path);
-    let removable = |name: &str| property_of(kind, name).is_some_and(is_nullable) && is_written(row, name);
+    let removable = |name: &str| {
+        property_of(kind, name).is_some_and(|property| schema::is_removable(kind, name, property))
+    };
     let Some(property) = property else {
         let names = row.fields.iter().map(|rule| rule.path).filter(|name| removable(name));
         let hint = nearest(head, names).map(|near| format!("did you mean `{near}`?"));
@@ -81,25 +83,9 @@ fn property_of(kind: Kind, name: &str) -> Option<&'static Json> {
     schema::of(kind).pointer("/properties/spec/properties")?.get(name)
 }
 
-/// Whether FusionAuth's object has the field, as itself or as its parts.
-fn is_written(row: &KindRow, name: &str) -> bool {
-    row.part.as_ref().is_some_and(|part| part.field == name)
-        || row.fields.iter().any(|rule| rule.path == name && rule.write == Write::Body && rule.on_wire())
-}
-
-fn is_nullable(property: &Json) -> bool {
-    let null = Json::from("null");
-    let listed = property.get("type").and_then(Json::as_array).is_some_and(|types| types.contains(&null));
-    let branches = property.get("anyOf").and_then(Json::as_array);
-    listed || branches.is_some_and(|branches| branches.iter().any(|branch| branch.get("type") == Some(&null)))
-}
-
 fn has_property(kind: Kind, property: &Json, name: &str) -> bool {
-    let branches = property.get("anyOf").and_then(Json::as_array).into_iter().flatten();
-    branches.filter_map(|branch| branch.get("$ref")?.as_str()?.rsplit('/').next()).any(|definition| {
-        let definition = schema::of(kind).get("$defs").and_then(|definitions| definitions.get(definition));
-        definition.and_then(|definition| definition.get("properties")?.get(name)).is_some()
-    })
+    let definition = schema::nullable(property).and_then(|name| schema::of(kind).get("$defs")?.get(name));
+    definition.and_then(|definition| definition.get("properties")?.get(name)).is_some()
 }
 
 /// Whether the path, or something it contains or is contained in, is declared.
