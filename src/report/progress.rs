@@ -30,7 +30,9 @@ impl Progress {
         if self.bar.is_hidden() {
             return;
         }
-        if self.bar.message() != phase {
+        // A bar that was taken away after one phase comes back for the next.
+        if self.bar.message() != phase || self.bar.is_finished() {
+            self.bar.reset();
             self.bar.set_message(phase);
             self.bar.enable_steady_tick(Duration::from_millis(120));
         }

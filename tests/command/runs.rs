@@ -104,6 +104,53 @@ fn without_a_terminal_apply_needs_approval_and_writes_nothing() {
     assert_eq!(report["summary"]["create"], 30, "nothing was written");
 }
 
+/// At a terminal, which `script` provides: the plan, a question that only "yes" answers, and progress bars.
+#[cfg(target_os = "linux")]
+#[test]
+fn at_a_terminal_apply_shows_the_plan_and_asks() {
+    use std::io::Write;
+    let place = Place::new();
+    let at_a_terminal = |answer: &str, more: &str| {
+        let (program, sandbox) = (env!("CARGO_BIN_EXE_fusionkeep"), place.sandbox());
+        let line = format!("{program} apply -f examples/quickstart {sandbox} {KICKSTART} {more}");
+        let journals = place.path("journals");
+        let mut script = std::process::Command::new("script")
+            .args(["-qec", &line, "/dev/null"])
+            .current_dir(root())
+            .env("FUSIONKEEP_JOURNAL_DIR", journals)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        script.stdin.take().unwrap().write_all(answer.as_bytes()).unwrap();
+        script.wait_with_output().unwrap()
+    };
+    let question = "Apply these changes? Only \"yes\" does: ";
+    for answer in ["no\n", "y\n", "\n"] {
+        let refused = at_a_terminal(answer, "");
+        assert_eq!(refused.status.code(), Some(3), "{answer:?}: {}", shown(&refused));
+        let (plan, rest) =
+            stdout(&refused).split_once(question).map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        assert!(
+            plan.contains("Plan: 30 to create") && rest.contains("nothing was written"),
+            "{}",
+            shown(&refused)
+        );
+    }
+    let untouched = report(&place.quickstart("plan", &["-o", "json"]));
+    assert_eq!(untouched["summary"]["create"], 30);
+    let applied = at_a_terminal("yes\n", "");
+    assert_eq!(applied.status.code(), Some(0), "{}", shown(&applied));
+    let (plan, run) =
+        stdout(&applied).split_once(question).map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    assert!(plan.contains(" reading [") && plan.contains("Plan: 30 to create"), "{plan}");
+    assert!(run.contains(" applying [") && run.contains("Applied: 30 created"), "{run}");
+    // Where nothing changes, nothing is asked.
+    let unchanged = at_a_terminal("", "");
+    assert_eq!(unchanged.status.code(), Some(0), "{}", shown(&unchanged));
+    assert!(!stdout(&unchanged).contains(question), "{}", shown(&unchanged));
+}
+
 #[test]
 fn a_selection_plans_nothing_else() {
     let place = Place::new();

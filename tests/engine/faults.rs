@@ -313,6 +313,30 @@ async fn imports_in_batches_survive_a_duplicate_and_a_lost_answer() {
     }
 }
 
+/// FusionAuth wants one import after the other (wire notes §4), whether they are batches or somebody inactive alone.
+#[tokio::test]
+async fn imports_never_run_beside_each_other() {
+    const LATENCY: u64 = 60;
+    let world = World::new().await;
+    let person = |number: usize| {
+        let spec = json!({"email": format!("u{number}@example.com"), "active": number % 5 != 0});
+        user(&format!("u{number}"), spec)
+    };
+    let objects: Vec<Object> = (0..20).map(person).collect();
+    let options = PlanOptions { import_batch: Some(4), ..PlanOptions::default() };
+    let made = plan(world.sources(), objects, &options).await.unwrap();
+    let imports = made.predicted_calls();
+    assert!(imports >= 5, "{imports}");
+    world.faults(json!([{"fault": "latency", "milliseconds": LATENCY, "route": "/api/user/import"}])).await;
+    let begun = std::time::Instant::now();
+    let outcome = world.apply(&made).await;
+    assert!(begun.elapsed().as_millis() >= u128::from(LATENCY) * u128::from(imports), "side by side");
+    assert!(statuses(&outcome).into_iter().all(|(_, status)| status == Status::Done));
+    let active = world.get("/api/user/search?queryString=*&numberOfResults=100").await;
+    let active = active["users"].as_array().unwrap().iter().filter(|user| user["active"] == true).count();
+    assert_eq!(active, 16, "each as it is declared");
+}
+
 #[tokio::test]
 async fn server_and_tenant_are_settled_before_anything_else() {
     let old = Config { server_version: "1.44.0".parse().unwrap(), ..Config::default() };
