@@ -319,7 +319,7 @@ async fn imports_never_run_beside_each_other() {
     const LATENCY: u64 = 60;
     let world = World::new().await;
     let person = |number: usize| {
-        let spec = json!({"email": format!("u{number}@example.com"), "active": number % 5 != 0});
+        let spec = json!({"email": format!("u{number}@example.com"), "active": !number.is_multiple_of(5)});
         user(&format!("u{number}"), spec)
     };
     let objects: Vec<Object> = (0..20).map(person).collect();
