@@ -5,14 +5,14 @@ use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 
 use crate::engine;
-use crate::engine::apply::{Apply, Recheck, load_secrets};
+use crate::engine::apply::{Apply, Recheck, load_secrets, refuse_other_target};
 use crate::engine::cancel::Cancel;
 use crate::engine::error::{exit_of_outcome, exit_of_plan};
 use crate::engine::journal;
 use crate::engine::record::{Acquire, HeldRecord, Scopes};
 use crate::engine::saved::SavedPlan;
 use crate::engine::secrets::SecretValues;
-use crate::reconcile::{Outcome, Plan, Problem};
+use crate::reconcile::{Outcome, Plan, Problem, Status};
 use crate::report::{ProblemView, View, run_text, text};
 
 use super::arguments::{ChangeArguments, Format};
@@ -66,6 +66,8 @@ impl<'a> CarryOut<'a> {
             return Ok(if exit == Exit::Done { Exit::Error } else { exit });
         }
         if let Some(saved) = self.saved {
+            // Before the lock is taken: the record would else say that somebody ran here.
+            refuse_other_target(plan, &run.session)?;
             refuse_moved_secrets(saved, &secrets, run)?;
         }
         if nothing {
@@ -82,7 +84,7 @@ impl<'a> CarryOut<'a> {
         drop(view);
         let outcome = self.apply(plan, &secrets, asks).await?;
         if format != Format::Text || !plan.changes.is_empty() || !outcome.errors.is_empty() {
-            self.tell(plan, &outcome)?;
+            self.tell(plan, &outcome).map_err(|failure| untold(failure, &outcome))?;
         }
         Ok(exit_of_outcome(&outcome))
     }
@@ -200,6 +202,16 @@ impl<'a> CarryOut<'a> {
             let name = journal::file_name(self.run.session.owner(), jiff::Timestamp::now());
             self.change.journal_dir.join(name)
         }))
+    }
+}
+
+/// Whoever reads of a full stdout alone would think that nothing was done.
+fn untold(failure: Failure, outcome: &Outcome) -> Failure {
+    match (failure, outcome.count(Status::Done)) {
+        (Failure::Output(error), done) if done > 0 => {
+            Failure::Untold { done, all: outcome.changes.len() as u64, error }
+        }
+        (failure, _) => failure,
     }
 }
 

@@ -24,6 +24,8 @@ pub fn of_failure(failure: &Failure) -> Exit {
         Failure::RecordMoved => Exit::Stale,
         // As every run that is interrupted.
         Failure::Interrupted => Exit::Partly,
+        // As every run that could not be written down.
+        Failure::Untold { .. } => Exit::Partly,
         Failure::Engine(error) => error.exit(),
         Failure::Output(_)
         | Failure::Read { .. }

@@ -23,6 +23,11 @@ pub enum Failure {
     /// stdout is closed or full.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
+    /// The same, when a run had done its work.
+    #[error(
+        "{done} of {all} changes were made, and the report of it cannot be written to standard output: {error}"
+    )]
+    Untold { done: u64, all: u64, error: io::Error },
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write {}: {source}", path.display())]
@@ -83,7 +88,7 @@ impl Failure {
     /// A stable word.
     pub fn code(&self) -> &'static str {
         match self {
-            Failure::Output(_) => "output",
+            Failure::Output(_) | Failure::Untold { .. } => "output",
             Failure::Write { .. } => "write",
             Failure::Generated { .. } => "generated-files",
             Failure::Argument { .. } => "argument",
@@ -136,7 +141,11 @@ impl Failure {
             Failure::RunnerKey(error) => Some(error.hint().to_owned()),
             Failure::Secret { source, .. } => source.hint(),
             Failure::Engine(error) => error.hint(),
-            Failure::Output(_) | Failure::Read { .. } | Failure::Write { .. } | Failure::Runtime(_) => None,
+            Failure::Output(_)
+            | Failure::Untold { .. }
+            | Failure::Read { .. }
+            | Failure::Write { .. }
+            | Failure::Runtime(_) => None,
             #[cfg(feature = "operator")]
             Failure::Operator(error) => error.hint().map(str::to_owned),
             #[cfg(feature = "operator")]
@@ -158,7 +167,7 @@ impl Failure {
     /// The failure as a report for machines; none when it was the report that could not be written.
     pub fn view(&self) -> Option<View<'static>> {
         match self {
-            Failure::Output(_) => None,
+            Failure::Output(_) | Failure::Untold { .. } => None,
             Failure::Manifests(LoadError::Invalid(diagnostics)) => {
                 let (errors, warnings) = diagnostics.iter().partition::<Vec<_>, _>(|one| one.is_error());
                 let views = |list: Vec<&Diagnostic>| list.into_iter().map(ProblemView::from).collect();

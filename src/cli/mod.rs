@@ -143,10 +143,12 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are results; everything else is wrong usage. A closed stream leaves nobody to tell.
-            let _ = error.print();
-            let status = if error.use_stderr() { Exit::Error } else { Exit::Done };
-            return status.into();
+            // Help and version are results; everything else is wrong usage, and a closed stderr leaves nobody to tell.
+            return match error.print() {
+                Err(lost) if !error.use_stderr() => finish(&Failure::Output(lost), Format::Text).into(),
+                _ if error.use_stderr() => Exit::Error.into(),
+                _ => Exit::Done.into(),
+            };
         }
     };
     output::set_colour(cli.global.color);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::model::{Address, Adoption, Kind, Owner, Place};
+use crate::model::{Address, Adoption, Kind, Owner, Place, Write};
 
 use super::calls::{self, Making};
 use super::change;
@@ -152,6 +152,7 @@ impl<'a> Planning<'a> {
         let entry = self.observed.entry;
         let mut difference = for_update(self.desired, self.observed, live, entry);
         self.warn_unseen(&difference);
+        self.warn_what_stays();
         let pending = self.withhold_pending_email(&mut difference);
         self.withhold_part_deletions(live, &mut difference);
         self.judge_immutable(live, &difference);
@@ -400,6 +401,28 @@ impl<'a> Planning<'a> {
             let hint = "raise the version beside its source to have it sent";
             self.planned.warnings.push(Problem::error("secret-not-compared", message, hint).at(self.desired));
         }
+    }
+
+    /// What we wrote, no longer declare, and FusionAuth cannot take away. From then on it is nobody's.
+    fn warn_what_stays(&mut self) {
+        let (Some(entry), kind) = (self.observed.entry, self.kind()) else { return };
+        let fixed = entry.written.iter().filter_map(|path| FieldPath::parse(path)).filter_map(|path| {
+            let rule = path.rule(kind).filter(|rule| rule.write == Write::Immutable)?;
+            (!self.desired.fields.contains_key(rule.path)).then_some(rule.path)
+        });
+        let declared = |field: &str| self.desired.secrets.iter().any(|secret| secret.field == field);
+        let secrets = entry.secrets.keys().map(String::as_str).filter(|field| !declared(field));
+        let stays: Vec<Problem> = fixed
+            .chain(secrets)
+            .map(|field| {
+                let message = format!(
+                    "{field} is no longer declared, and FusionAuth cannot remove it: it stays, and is let go"
+                );
+                Problem::error("cannot-remove", message, "declare it again to keep it as it is declared")
+                    .at(self.desired)
+            })
+            .collect();
+        self.planned.warnings.extend(stays);
     }
 
     fn warn_baseline(&mut self, baseline: &Difference) {

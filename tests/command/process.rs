@@ -131,6 +131,63 @@ fn a_full_disk_is_an_error_and_nothing_is_written_without_a_journal() {
     assert_eq!(report(&plan)["summary"]["create"], 30, "a plan that nobody saw is not applied");
 }
 
+/// What was done is said where it can be said, and by the exit status of a run that could not be written down.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_report_that_cannot_be_written_does_not_hide_what_was_done() {
+    let place = Place::new();
+    let sandbox = place.sandbox();
+    let stream = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let apply =
+        ["apply", "-f", "examples/quickstart", &sandbox, crate::command::place::KICKSTART, "--auto-approve"];
+    let output = fusionkeep(&[&apply[..], &["-o", "json"]].concat()).stdout(stream()).output().unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", shown(&output));
+    let said = stderr(&output);
+    assert!(said.contains("30 of 30 changes were made") && said.contains("No space left"), "{said}");
+    assert!(said.contains("journal: "), "{said}");
+    let plan = run(&["plan", "-f", "examples/quickstart", &sandbox]);
+    assert!(stdout(&plan).contains("no changes: 30 objects"), "{}", shown(&plan));
+    let help = fusionkeep(&["help"]).stdout(stream()).output().unwrap();
+    assert_eq!(help.status.code(), Some(1), "{}", shown(&help));
+    assert!(stderr(&help).contains("No space left"), "{}", shown(&help));
+}
+
+/// Whoever read the other end of stdout has gone before anything was written.
+#[test]
+fn a_closed_stdout_is_an_error_and_nothing_is_applied_that_nobody_saw() {
+    let place = Place::new();
+    let sandbox = place.sandbox();
+    let input = ["-f", "examples/quickstart", &sandbox, crate::command::place::KICKSTART];
+    for arguments in [
+        &["plan"][..],
+        &["plan", "-o", "json"],
+        &["plan", "-o", "markdown"],
+        &["apply", "--auto-approve"],
+        &["doctor"],
+        &["validate"],
+        &["version"],
+        &["explain", "User"],
+        &["completion", "bash"],
+        &["help"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let more = match arguments[0] {
+            "plan" | "apply" => &input[..],
+            "doctor" => &input[2..3],
+            "validate" => &input[..2],
+            _ => &[],
+        };
+        let mut command = fusionkeep(&[arguments, more].concat());
+        let output =
+            command.stdout(writer).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", shown(&output));
+        assert!(!stderr(&output).contains("panicked"), "{arguments:?}: {}", shown(&output));
+    }
+    let plan = place.quickstart("plan", &["-o", "json"]);
+    assert_eq!(report(&plan)["summary"]["create"], 30, "nothing was written");
+}
+
 /// A limit on the size of files, set while a run writes, stands for a disk that fills under it.
 #[cfg(target_os = "linux")]
 #[test]

@@ -48,12 +48,17 @@ pub struct Tenant {
 impl Tenant {
     /// With somebody's user of this name in it.
     pub async fn new(seed: u64, username: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::over(tempfile::tempdir().unwrap(), seed, username, None).await
+    }
+
+    /// The same on a store in that folder.
+    pub async fn over(folder: tempfile::TempDir, seed: u64, username: &str, store: Option<PathBuf>) -> Self {
         let log = folder.path().join("log.jsonl");
         let path = folder.path().join("kickstart.json");
         let content = kickstart("schedules", username);
         std::fs::write(&path, content.to_string()).unwrap();
-        let config = Config { log: Some(log.clone()), kickstart: Some(path), seed, ..Config::default() };
+        let config =
+            Config { log: Some(log.clone()), kickstart: Some(path), seed, store, ..Config::default() };
         let world = World::with(config).await;
         let keys = Arc::new(RunnerKeys::parse(&SecretSlice::from(vec![b'k'; 32])).unwrap());
         Tenant { world, parallelism: 4, log, read: std::sync::Mutex::new(0), keys, _folder: folder }
@@ -72,6 +77,8 @@ impl Tenant {
     /// A run by a client that waits next to nothing between attempts.
     async fn session(&self) -> Result<Session, String> {
         let mut quick = connection(&self.world.running);
+        // One name wherever its store is served.
+        quick.shown_url = Some("sandbox:schedules".to_owned());
         let (first_wait, longest_wait) = (Duration::from_millis(1), Duration::from_millis(4));
         quick.server.retry = RetryPolicy { first_wait, longest_wait, ..RetryPolicy::default() };
         Session::connect(&quick).await.map_err(|error| error.to_string())
@@ -109,14 +116,16 @@ impl Tenant {
         ended
     }
 
-    /// An undisturbed run that has something to do, and how many requests it was made of.
-    pub async fn run_counted(&self, objects: &[Object]) -> (Plan, usize) {
+    /// An undisturbed run that has something to do, and of each request that it was made of whether it writes.
+    pub async fn run_counted(&self, objects: &[Object]) -> (Plan, Vec<bool>) {
         self.exchanges();
         let (plan, outcome) = self.try_run(objects).await.unwrap();
         super::harness::assert_done(&outcome);
         let exchanges = self.exchanges();
         let of_api = exchanges.iter().filter(|line| line["path"].as_str().unwrap().starts_with("/api/"));
-        (plan, of_api.count())
+        let writes =
+            |line: &Value| line["method"] != "GET" && !line["path"].as_str().unwrap().ends_with("/search");
+        (plan, of_api.map(writes).collect())
     }
 
     async fn try_run(&self, objects: &[Object]) -> Result<(Plan, Outcome), String> {

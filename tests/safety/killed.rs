@@ -138,7 +138,8 @@ impl Start {
     }
 }
 
-fn copy(from: &Path, to: &Path) -> PathBuf {
+/// A store, as the killed process or the ended sandbox left it.
+pub fn copy(from: &Path, to: &Path) -> PathBuf {
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();

@@ -7,32 +7,38 @@ use secrecy::ExposeSecret;
 
 use crate::fusionauth::{self, ErrorKind};
 use crate::model::Kind;
-use crate::reconcile::{Action, Call, Change, Key, Live, Problem, Purpose, RecordUpdate, stale, stands};
+use crate::reconcile::{
+    Action, Call, Change, Key, Live, Plan, Problem, Purpose, RecordUpdate, stale, stands,
+};
 
 use super::super::error::UNREACHABLE;
 use super::super::keys::SecretOf;
 use super::super::reread::{Lives, reread_all, reread_one};
+use super::super::session::Session;
 use super::{Apply, Ended, Error, Recheck, Run, locked, send};
 
-impl Apply<'_> {
-    /// A plan belongs to one server, tenant and owner.
-    pub(super) fn refuse_other_target(&self) -> Result<(), Error> {
-        let (planned, here) = (&self.plan.target, self.session.target());
-        let differs = if planned.url != here.url {
-            format!("it was made for {}, and this is {}", planned.url, here.url)
-        } else if planned.tenant_id != here.tenant_id {
-            format!("it was made for the tenant {}, and this is {}", planned.tenant_id, here.tenant_id)
-        } else if planned.server_version != here.server_version {
-            let (then, now) = (&planned.server_version, &here.server_version);
-            format!("it was made for version {then}, and the server has version {now}")
-        } else if self.plan.owner != *self.session.owner() {
-            format!("it is the owner {}'s, and this run is {}'s", self.plan.owner, self.session.owner())
-        } else {
-            return Ok(());
-        };
-        Err(Error::WrongTarget(differs))
-    }
+/// A plan belongs to one server, tenant and owner.
+///
+/// # Errors
+/// It is not this one.
+pub fn refuse_other_target(plan: &Plan, session: &Session) -> Result<(), Error> {
+    let (planned, here) = (&plan.target, session.target());
+    let differs = if planned.url != here.url {
+        format!("it was made for {}, and this is {}", planned.url, here.url)
+    } else if planned.tenant_id != here.tenant_id {
+        format!("it was made for the tenant {}, and this is {}", planned.tenant_id, here.tenant_id)
+    } else if planned.server_version != here.server_version {
+        let (then, now) = (&planned.server_version, &here.server_version);
+        format!("it was made for version {then}, and the server has version {now}")
+    } else if plan.owner != *session.owner() {
+        format!("it is the owner {}'s, and this run is {}'s", plan.owner, session.owner())
+    } else {
+        return Ok(());
+    };
+    Err(Error::WrongTarget(differs))
+}
 
+impl Apply<'_> {
     /// What stands there now, read at once, where the journal or the comparison needs it.
     pub(super) async fn before_images(&self, client: &fusionauth::Client) -> Result<Lives, Error> {
         let compared = self.recheck >= Recheck::Before;

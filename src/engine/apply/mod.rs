@@ -37,6 +37,7 @@ use super::secrets::SecretValues;
 use super::session::Session;
 use graph::Graph;
 
+pub use change::refuse_other_target;
 pub use secrets::load_secrets;
 pub(super) use send::grantee;
 
@@ -128,7 +129,7 @@ impl<'a> Apply<'a> {
             None => client,
         };
         let before = client.counts();
-        self.refuse_other_target()?;
+        refuse_other_target(self.plan, self.session)?;
         let lives = self.before_images(&client).await?;
         if self.recheck >= Recheck::Before {
             self.refuse_if_stale(&lives)?;
