@@ -148,6 +148,32 @@ fn what_is_printed_as_json_fits_its_schema() {
     assert_eq!(invalid.status.code(), Some(1), "{}", shown(&invalid));
     let error = report(&invalid)["errors"][0].clone();
     assert_eq!((&error["line"], &error["column"]), (&json!(4), &json!(8)), "{error:#}");
+    // What goes wrong before there is a result is told in a report, whatever the command and wherever it goes wrong.
+    let good = place.write("good.yaml", &std::fs::read_to_string(&file).unwrap().replace("emial", "email"));
+    let others = place.write("others.yaml", "apiVersion: v1\nkind: Service\n");
+    let missing = place.path("missing.yaml").display().to_string();
+    for command in ["validate", "plan", "apply", "adopt", "destroy", "list", "doctor", "undo"] {
+        for (input, status, code) in [
+            (&file, 1, "unknown-field"),
+            (&missing, 1, "unreadable"),
+            (&others, 3, "no-manifests"),
+            (&good, 1, ""),
+        ] {
+            if command == "validate" && *input == good {
+                continue;
+            }
+            let output = run(&[command, "-f", input, "-o", "json"]);
+            assert_eq!(output.status.code(), Some(status), "{command} {input}: {}", shown(&output));
+            let error = &report(&output)["errors"][0];
+            let told = error["code"].as_str().unwrap();
+            assert!(
+                if code.is_empty() { !told.is_empty() } else { told == code },
+                "{command} {input}: {error:#}"
+            );
+            let at_a_place = error["file"].is_string() && error["line"].is_u64() && error["column"].is_u64();
+            assert_eq!(at_a_place, code.starts_with("un"), "{command} {input}: {error:#}");
+        }
+    }
     for command in [&["list"][..], &["show", "User/alice"], &["doctor"], &["plan", "-f", &file]] {
         let output = run(&[command, &["-o", "json", "--url=http://127.0.0.1:9"]].concat());
         assert_eq!(output.status.code(), Some(1), "{}", shown(&output));

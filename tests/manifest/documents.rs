@@ -145,6 +145,7 @@ pub const BAD: &[(&str, &str, &str, u32)] = &[
     ("User", "email: a@b\ninitial: { factor: \"10\" }", "wrong-type", 2),
     ("User", "email: a@b\npassword: { fromFile: x, factor: -1 }", "invalid-value", 2),
     ("EntityType", "jwtConfiguration: { timeToLiveInSeconds: 1.5 }", "wrong-type", 1),
+    ("EntityType", "jwtConfiguration: { timeToLiveInSeconds: 60.0 }", "wrong-type", 1),
     ("User", "[]", "wrong-type", 0),
     ("User", "x", "wrong-type", 0),
     // Null
