@@ -12,6 +12,7 @@ const READ_ONLY: &[&str] = &[
     "identities",
     "verifiedInstant",
     "passwordLastUpdateInstant",
+    "passwordChangeReason",
     "breachedPasswordLastCheckedInstant",
     "breachedPasswordStatus",
     "cleanSpeakId",
@@ -84,6 +85,7 @@ pub fn for_unknown_field(kind: Kind, path: &str, name: &str) -> Option<&'static 
         (Kind::IdentityProviderLink, "spec", "displayName" | "token") => {
             "a login overwrites it, so it is sent when the link is created only: write it under `initial`"
         }
+        (Kind::IdentityProviderLink, "spec", "data") => "a link's data is FusionAuth's own",
         (Kind::IdentityProviderLink, "spec", "pendingIdPLinkId" | "pendingLinkId") => {
             "write `pendingLink: { id: … }`"
         }

@@ -470,6 +470,9 @@ const NOT_DECLARABLE: &[(&str, &str, &str)] = &[
     ("IdentityProviderLink", "displayName: x", "under `initial`"),
     ("IdentityProviderLink", "token: x", "under `initial`"),
     ("IdentityProviderLink", "lastLoginInstant: 1", "FusionAuth writes it"),
+    ("IdentityProviderLink", "data: {}", "FusionAuth's own"),
+    ("IdentityProviderLink", "pendingIdPLinkId: x", "pendingLink: { id: … }"),
+    ("User", "passwordChangeReason: Expired", "FusionAuth writes it"),
     ("Lambda", "enabled: true", "no longer has it"),
     ("Lambda", "insertInstant: 1", "FusionAuth writes it"),
 ];
