@@ -264,7 +264,8 @@ fn entity_type(change: &Change, facts: &Facts, found: &mut Found) {
         let name = call.part.clone().unwrap_or_default();
         let grants = facts.permission_grants.get(&(id, name.clone())).copied().unwrap_or_default();
         if grants > 0 {
-            found.add(Risk::DeletesInUse, format!("the permission \"{name}\" stands in {grants} grants"));
+            let grants = if grants == 1 { "1 grant".to_owned() } else { format!("{grants} grants") };
+            found.add(Risk::DeletesInUse, format!("the permission \"{name}\" stands in {grants}"));
         }
     }
 }

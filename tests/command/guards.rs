@@ -457,3 +457,124 @@ fn risks_are_told_highest_first_in_every_form() {
         assert!(places.is_sorted(), "{format}: {text}");
     }
 }
+
+/// Everything that is listed as a risk, in one plan: each is named with its reason, in every form.
+#[test]
+fn each_risk_is_named_with_its_reason_in_every_form() {
+    let scene = Scene::new();
+    let user = |name: &str, more: Value| {
+        let mut spec = json!({ "email": format!("{name}@example.com") });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        object("User", name, &spec)
+    };
+    let lambda = |name: &str, kind: &str, body: &str| {
+        object("Lambda", name, &json!({ "type": kind, "body": format!("function f() {{ {body} }}") }))
+    };
+    let roles = |roles: &[&str]| json!({ "registrations": [{ "application": { "name": "Grid Console" }, "roles": roles }] });
+    let link = |account: &str, name: &str| {
+        let spec = json!({ "identityProvider": { "name": "Google" }, "user": { "name": name }, "identityProviderUserId": account });
+        object("IdentityProviderLink", account, &spec)
+    };
+    let password = |version: u64| json!({ "password": { "secretKeyRef": { "name": "s", "key": "p" }, "version": version } });
+    let company =
+        |permissions: Value| object("EntityType", "company", &json!({ "permissions": permissions }));
+    let entity = object("Entity", "e", &json!({ "type": { "name": "company" } }));
+    let permissions = |permissions: &[&str]| {
+        object(
+            "EntityGrant",
+            "g",
+            &json!({ "entity": { "name": "e" }, "user": { "name": "reset" }, "permissions": permissions }),
+        )
+    };
+    let secret =
+        "---\napiVersion: v1\nkind: Secret\nmetadata: { name: s }\nstringData: { p: a-password-1 }\n";
+    let before = [
+        user("closed", json!({})),
+        user("expired", json!({})),
+        user("moved", json!({ "username": "before" })),
+        user("reset", password(1)),
+        user("left", roles(&["operator", "viewer"])),
+        user("less", roles(&["operator", "viewer"])),
+        user("linked", json!({})),
+        link("account", "linked"),
+        lambda("of-application", "JWTPopulate", ""),
+        lambda("of-tenant", "SCIMServerUserRequestConverter", ""),
+        lambda("of-provider", "OpenIDReconcile", ""),
+        company(json!([{ "name": "read" }, { "name": "write" }])),
+        entity.clone(),
+        permissions(&["read", "write"]),
+        secret.to_owned(),
+    ];
+    scene.applied(&before.concat(), &[]);
+    let named = |path: &str, list: &str, name: &str| {
+        let all = scene.served.send("GET", path, &Value::Null)[list].as_array().unwrap().clone();
+        all.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{name}: {all:#?}"))["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let of = |name: &str| named("/api/lambda", "lambdas", name);
+    let uses = |path: String, wrapper: &str, configuration: Value| {
+        scene.served.send("PATCH", &path, &json!({ wrapper: { "lambdaConfiguration": configuration } }));
+    };
+    let application = named("/api/application", "applications", "Grid Console");
+    uses(
+        format!("/api/application/{application}"),
+        "application",
+        json!({ "accessTokenPopulateId": of("of-application") }),
+    );
+    let tenant = scene.served.send("GET", "/api/tenant", &Value::Null)["tenants"][0].clone();
+    let (tenant, tenant_name) = (tenant["id"].as_str().unwrap(), tenant["name"].as_str().unwrap());
+    uses(format!("/api/tenant/{tenant}"), "tenant", json!({ "scimUserRequestConverterId": of("of-tenant") }));
+    let provider = named("/api/identity-provider", "identityProviders", "Google");
+    uses(
+        format!("/api/identity-provider/{provider}"),
+        "identityProvider",
+        json!({ "reconcileId": of("of-provider") }),
+    );
+
+    let after = [
+        user("closed", json!({ "active": false })),
+        user("expired", json!({ "expiry": "2020-01-01T00:00:00Z" })),
+        user("moved", json!({ "username": "after" })),
+        user("reset", password(2)),
+        user("left", json!({})),
+        user("less", roles(&["viewer"])),
+        user("linked", json!({})),
+        lambda("of-application", "JWTPopulate", "1"),
+        company(json!([{ "name": "read" }])),
+        entity,
+        permissions(&["read"]),
+        secret.to_owned(),
+    ];
+    let notes = [
+        ("User/closed", "deactivates a person".to_owned()),
+        ("User/expired", "sets an expiry that has passed".to_owned()),
+        ("User/moved", "changes the username to sign in with".to_owned()),
+        ("User/reset", "resets the password".to_owned()),
+        ("User/left", "takes away the registration for".to_owned()),
+        ("User/less", "takes away the role operator".to_owned()),
+        ("IdentityProviderLink/account", "takes away the last link of a user without a password".to_owned()),
+        ("Lambda/of-application", "changes a lambda in use by application \"Grid Console\"".to_owned()),
+        ("Lambda/of-tenant", format!("it is in use by tenant \"{tenant_name}\"")),
+        ("Lambda/of-provider", "it is in use by identity provider \"Google\"".to_owned()),
+        ("EntityType/company", "the permission \"write\" stands in 1 grant".to_owned()),
+    ];
+    for format in ["text", "json", "markdown"] {
+        let plan = scene.run(&after.concat(), &["plan", "--prune", "-o", format]);
+        assert_eq!(plan.status.code(), Some(0), "{}", shown(&plan));
+        for (address, note) in &notes {
+            let is_named = match format {
+                "json" => report(&plan)["warnings"].as_array().unwrap().iter().any(|warning| {
+                    warning["address"] == *address && warning["message"].as_str().unwrap().contains(note)
+                }),
+                _ => {
+                    // Markdown escapes what could be its own.
+                    let text = stdout(&plan).replace('\\', "");
+                    text.lines().any(|line| line.contains(address) && line.contains(note))
+                }
+            };
+            assert!(is_named, "{format}: {address}: {note}: {}", shown(&plan));
+        }
+    }
+}
