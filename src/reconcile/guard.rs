@@ -137,11 +137,15 @@ fn overriding(flag: &str, field: &str, instance: Option<bool>) -> String {
 fn protected(plan: &Plan) -> Vec<Problem> {
     let removed = plan.changes.iter().filter(|change| {
         let deleted = change.action == Action::Delete && !change.calls.is_empty();
-        change.protected && (deleted || deactivates(change))
+        change.protected && (deleted || deactivates(change) || replaces(change))
     });
     removed
         .map(|change| {
-            let verb = if deactivates(change) { "deactivates" } else { "deletes" };
+            let verb = match change.action {
+                _ if deactivates(change) => "deactivates",
+                Action::Delete => "deletes",
+                _ => "replaces",
+            };
             let hint = match change.reason {
                 Reason::Tombstone => "if that is meant, say policy.protect: false beside ensure: Absent",
                 _ => "apply its manifest with policy.protect: false first",
@@ -154,6 +158,12 @@ fn protected(plan: &Plan) -> Vec<Problem> {
             .of(&change.address)
         })
         .collect()
+}
+
+/// Of a link or grant with another key: the one that stands there is taken away.
+fn replaces(change: &Change) -> bool {
+    let removes = |purpose| matches!(purpose, Purpose::Unlink | Purpose::Delete);
+    change.changes_key() && change.calls.iter().any(|call| removes(call.purpose))
 }
 
 fn hard_deletes(plan: &Plan, limits: &Limits) -> Option<Problem> {

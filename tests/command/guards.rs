@@ -257,7 +257,7 @@ fn a_tombstone_takes_protection_away_by_saying_so_alone() {
 }
 
 #[test]
-fn what_is_protected_is_neither_destroyed_nor_closed_by_an_undo() {
+fn what_is_protected_is_neither_destroyed_nor_replaced_nor_closed_by_an_undo() {
     let scene = Scene::new();
     let person = |more: Value| {
         let mut spec = json!({ "email": "a@example.com", "policy": { "protect": true } });
@@ -269,6 +269,20 @@ fn what_is_protected_is_neither_destroyed_nor_closed_by_an_undo() {
     let destroy = scene.served.run(&["destroy", "--auto-approve", "-o", "json", "--max-changed-users=100"]);
     assert_eq!(destroy.status.code(), Some(3), "{}", shown(&destroy));
     assert_eq!(report(&destroy)["errors"][0]["code"], "protected", "{}", shown(&destroy));
+    // Another account at the provider is another link, and the one that is protected would go.
+    let link = |account: &str, protect: bool| {
+        let spec = json!({ "identityProvider": { "name": "Google" }, "user": { "name": "a" },
+            "identityProviderUserId": account, "policy": { "protect": protect } });
+        person(json!({})) + &other + &object("IdentityProviderLink", "l", &spec)
+    };
+    scene.applied(&link("1", true), &[]);
+    let refused = scene.apply(&link("2", true), &[]);
+    assert_eq!(refused.status.code(), Some(3), "{}", shown(&refused));
+    let error = report(&refused)["errors"][0].clone();
+    assert_eq!((&error["code"], &error["address"]), (&"protected".into(), &"IdentityProviderLink/l".into()));
+    assert!(error["message"].as_str().unwrap().contains("replaces"), "{error:#}");
+    scene.applied(&link("2", false), &[]);
+    scene.applied(&(person(json!({})) + &other), &["--prune"]);
     // Somebody closed the account, a run opened it again, and that run is undone.
     let id = user(&scene.served, "a@example.com")["id"].as_str().unwrap().to_owned();
     scene.served.send("DELETE", &format!("/api/user/{id}"), &Value::Null);
