@@ -1,12 +1,15 @@
-//! The real process, killed by SIGKILL when its k-th request has arrived: what the requests before it did stands, and
-//! that one was not begun. The next run converges to what an undisturbed one leaves. `FUSIONKEEP_KILL_EVERY=1` kills
-//! at every request, where the usual run takes every seventh.
+//! The real process, killed by SIGKILL at its k-th request: when it has arrived and is not begun, or when it was carried
+//! out and is answered to nobody. The next run converges to what an undisturbed one leaves. `FUSIONKEEP_KILL_EVERY=1`
+//! kills at every request, where the usual run takes every seventh; `engine::deaths` takes every one, within a process.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
+use super::proxy;
 use super::scene::{Scene, manifests};
 use crate::command::{shown, stdout};
 use crate::engine::state::state;
@@ -172,8 +175,52 @@ async fn end(scene: &Scene) -> (Value, Value) {
     (state(&scene.world).await, listed)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_runner_that_is_killed_at_any_request_leaves_what_the_next_one_mends() {
+/// Stands before the sandbox and does not answer the request of this number, which the sandbox carried out; the flag says
+/// that it came to that.
+fn silent_at(sandbox: &str, number: usize) -> (String, Arc<AtomicBool>) {
+    let (silent, requests) = (Arc::new(AtomicBool::new(false)), AtomicUsize::new(0));
+    let told = silent.clone();
+    let url = proxy::before(sandbox, move |request| {
+        let answer = request.forward();
+        if requests.fetch_add(1, Ordering::SeqCst) + 1 == number {
+            told.store(true, Ordering::SeqCst);
+            std::thread::sleep(std::time::Duration::from_secs(30));
+        }
+        answer
+    });
+    (url, silent)
+}
+
+/// Kills the run at this request; false when it ended before.
+async fn dies(scene: &Scene, request: usize, carried_out: bool) -> bool {
+    let mut dying = command(scene, &after());
+    if !carried_out {
+        let rule = json!([{"fault": "latency", "milliseconds": 30_000, "route": "/api/*", "nth": request}]);
+        scene.world.faults(rule).await;
+        let mut child = dying.spawn().unwrap();
+        let struck = scene.struck(&mut child).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        scene.world.faults(json!([])).await;
+        return struck;
+    }
+    let (url, silent) = silent_at(&scene.world.running.url(), request);
+    let mut child = dying.arg("--take-over").env("FUSIONKEEP_URL", url).spawn().unwrap();
+    let struck = loop {
+        if silent.load(Ordering::SeqCst) {
+            break true;
+        }
+        if child.try_wait().unwrap().is_some() {
+            break false;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    struck
+}
+
+async fn killed_at_every(carried_out: bool) {
     let every = std::env::var("FUSIONKEEP_KILL_EVERY").map_or(7, |every| every.parse().unwrap());
     let start = Start::new().await;
     let undisturbed = {
@@ -184,24 +231,30 @@ async fn a_runner_that_is_killed_at_any_request_leaves_what_the_next_one_mends()
     let mut deaths = 0;
     for request in (2..).step_by(every) {
         let scene = start.scene().await;
-        let rule = json!([{"fault": "latency", "milliseconds": 30_000, "route": "/api/*", "nth": request}]);
-        scene.world.faults(rule).await;
-        let mut child = command(&scene, &after()).spawn().unwrap();
-        let struck = scene.struck(&mut child).await;
-        child.kill().unwrap();
-        child.wait().unwrap();
-        if !struck {
+        if !dies(&scene, request, carried_out).await {
             break;
         }
         deaths += 1;
-        scene.world.faults(json!([])).await;
-        let locked = command(&scene, &after()).output().unwrap();
+        // The URL of what stood between is the record's last.
+        let next = || command(&scene, &after()).arg("--take-over").output().unwrap();
+        let locked = next();
         assert!([Some(0), Some(3)].contains(&locked.status.code()), "request {request}: {}", shown(&locked));
         scene.later().await;
-        apply(&scene, &after());
+        let mended = next();
+        assert_eq!(mended.status.code(), Some(0), "killed at request {request}: {}", shown(&mended));
         assert_eq!(end(&scene).await, undisturbed, "killed at request {request}");
     }
     assert!(deaths * every > 60, "{deaths} deaths");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_that_is_killed_at_any_request_leaves_what_the_next_one_mends() {
+    killed_at_every(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_that_is_killed_after_any_commit_leaves_what_the_next_one_mends() {
+    killed_at_every(true).await;
 }
 
 /// Runs the command and kills it when its n-th POST to the route has arrived and is not begun.
