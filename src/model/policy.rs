@@ -28,7 +28,7 @@ pub struct Policy {
     #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
     #[schemars(with = "Option<Drift>")]
     pub drift: NonNull<Drift>,
-    /// Never delete or deactivate this object.
+    /// Never delete, deactivate or replace this object. A tombstone of an object that was protected says `false` here.
     #[serde(default, deserialize_with = "null_as_absent", skip_serializing_if = "NonNull::is_absent")]
     #[schemars(with = "Option<bool>")]
     pub protect: NonNull<bool>,
