@@ -14,6 +14,8 @@ pub(super) const LARGEST_SHARD: usize = 512 * 1024;
 /// What a shard is planned to hold when the record is cut anew: room to grow.
 const PLANNED_SHARD: usize = 320 * 1024;
 const MOST_SHARDS: usize = 4096;
+/// How many entries are measured before a record is cut.
+const SAMPLE: usize = 500;
 
 /// The place of a live object among `count` shards. Of a link only what is unique counts, not its user, so that
 /// two owners who claim one look in the same place.
@@ -75,8 +77,7 @@ pub(super) fn cut(
             return Ok((count, cuts));
         }
     }
-    let all = Content::new(&Document::encode(entries.iter().copied(), derivation))?;
-    let mut count = all.size().div_ceil(PLANNED_SHARD).max(1);
+    let mut count = likely_size(entries, derivation)?.div_ceil(PLANNED_SHARD).max(1);
     loop {
         let cuts = cut_places(entries, &(0..count).collect(), count, derivation)?;
         if fits(&cuts) {
@@ -87,6 +88,15 @@ pub(super) fn cut(
         }
         count *= 2;
     }
+}
+
+/// What the entries take in bytes, judged by some of them, spread over all: as one document they would take as much memory
+/// as all shards.
+fn likely_size(entries: &[&Entry], derivation: &Derivation) -> Result<usize, RecordError> {
+    let step = entries.len().div_ceil(SAMPLE).max(1);
+    let sample: Vec<&Entry> = entries.iter().step_by(step).copied().collect();
+    let size = Content::new(&Document::encode(sample.iter().copied(), derivation))?.size();
+    Ok((size * entries.len()).div_ceil(sample.len().max(1)))
 }
 
 fn fits(cuts: &[Cut]) -> bool {
