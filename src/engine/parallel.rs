@@ -27,6 +27,15 @@ pub fn in_parallel<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync
     results
 }
 
+/// Both results, worked out beside each other.
+pub fn both<A, B: Send>(one: impl FnOnce() -> A, other: impl FnOnce() -> B + Send) -> (A, B) {
+    thread::scope(|scope| {
+        let other = scope.spawn(other);
+        let one = one();
+        (one, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
+
 /// Frees a value that is no longer needed beside what follows, which need not wait for it: freeing a run's many small
 /// pieces takes a while. Nothing that must be erased belongs here: a process that ends does not wait either.
 pub fn free_beside<T: Send + 'static>(value: T) {

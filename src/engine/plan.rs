@@ -24,7 +24,7 @@ use super::keys::{RunnerKeys, SecretOf};
 use super::lookup::look_up;
 use super::lower::lower;
 use super::observe::{Declaration, Observer, Subject};
-use super::parallel::{free_beside, in_parallel};
+use super::parallel::{both, free_beside, in_parallel};
 use super::progress::Progress;
 use super::record::{Entries, Loaded, Record};
 use super::references::{self, Needs, References};
@@ -146,7 +146,10 @@ impl<'a> Planning<'a> {
         let entries = self.entries();
         let recorded = |address: &Address| entries?.by_address(address)?.key.id();
         let session = self.sources.session;
-        let declarations = Declarations::new(&objects, session.owner(), session.tenant_id(), recorded);
+        let (declarations, no_longer_declared) = both(
+            || Declarations::new(&objects, session.owner(), session.tenant_id(), recorded),
+            || self.no_longer_declared(&objects),
+        );
         let wanted = match self.options.selection.is_everything() {
             true => None,
             false => Some(with_references(&objects, &self.options.selection, &declarations)),
@@ -157,7 +160,6 @@ impl<'a> Planning<'a> {
         let needed = Needs::of(selected.iter().copied(), &declarations);
         let references = look_up(session.client(), &self.catalogue, &needed).await?;
         let mut problems = self.permissions(&selected, &objects, &declarations, &references).await?;
-        let no_longer_declared = self.no_longer_declared(&objects);
         drop(selected);
         let context = Context { declarations: &declarations, references: &references };
         let resolved = in_parallel(objects, |object| match is_wanted(&&object) {
@@ -284,8 +286,6 @@ impl<'a> Planning<'a> {
     async fn observe(&self, subjects: &[Subject]) -> Result<(Vec<Planned>, Counts), Error> {
         let seen = self.secrets(subjects).await;
         let claims = self.claims(subjects).await?;
-        let held: HashSet<Key> =
-            self.entries().into_iter().flat_map(Entries::iter).map(|entry| entry.key.clone()).collect();
         let sink = RwLock::new(Comparer::new(Known {
             subjects,
             context: &self.context,
@@ -304,7 +304,7 @@ impl<'a> Planning<'a> {
             version: self.sources.session.version(),
             subjects,
             pending: &seen.pending,
-            held: &held,
+            held: self.entries(),
             sink: &sink,
         };
         observer.run().await?;
@@ -321,15 +321,19 @@ impl<'a> Planning<'a> {
     /// is found by name; that is asked for once it was found.
     async fn claims(&self, subjects: &[Subject]) -> Result<HashMap<Key, Claim>, Error> {
         let Some((_, record)) = self.sources.record else { return Ok(HashMap::new()) };
+        let new = subjects.iter().filter(|subject| subject.entry.is_none() && !subject.context);
+        let new: Vec<&Declaration> = new.filter_map(|subject| subject.declared.as_ref()).collect();
+        if new.is_empty() {
+            return Ok(HashMap::new());
+        }
         let ids: HashMap<&Address, Uuid> = subjects
             .iter()
             .filter_map(|subject| subject.declared.as_ref())
             .filter_map(|declared| Some((&declared.address, declared.id()?)))
             .collect();
         let id = |address: &Address| ids.get(address).copied();
-        let new = subjects.iter().filter(|subject| subject.entry.is_none() && !subject.context);
         let keys: BTreeSet<Key> =
-            new.filter_map(|subject| subject.declared.as_ref()?.resolved.key.resolve(&id)).collect();
+            new.into_iter().filter_map(|declared| declared.resolved.key.resolve(&id)).collect();
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
@@ -439,9 +443,10 @@ impl<'a> Planning<'a> {
         let mut facts = Facts { now: now.as_millisecond(), ..Facts::default() };
         match self.entries() {
             Some(entries) => {
-                let owned = || entries.iter().filter(|entry| entry.counts_as_owned());
-                facts.owned = owned().count() as u64;
-                facts.owned_users = owned().filter(|entry| entry.address.kind == Kind::User).count() as u64;
+                for entry in entries.iter().filter(|entry| entry.counts_as_owned()) {
+                    facts.owned += 1;
+                    facts.owned_users += u64::from(entry.address.kind == Kind::User);
+                }
             }
             None => {
                 facts.owned = counts.own;

@@ -3,8 +3,9 @@
 //! For each number of users (1,000 and 10,000, or the numbers given as arguments), with a tenth as many entities and
 //! a hundredth as many lambdas, without passwords, on one sandbox: create everything, plan without a change, update
 //! 1 % of the users. The exchanges of each run, as the sandbox logged them, are then made again by concurrent
-//! reqwest with no work around them. Once without latency and once with 5 ms on each request. Times are whole
-//! processes; ratios compare figures of the same run, and processor time ("CPU s") holds under load. Nothing is
+//! reqwest with no work around them. Once without latency and once with 5 ms on each request. Beside it stands
+//! reading the manifests: as `validate` does it, on all cores and with everything judged, and by the YAML library alone into
+//! the same types. Times are whole processes; ratios compare figures of the same run, and processor time ("CPU s") holds under load. Nothing is
 //! asserted: it prints.
 //!
 //! `cargo bench -- sandbox` measures the sandbox itself, `cargo bench -- hostile` files that are made to be slow; both
@@ -44,10 +45,16 @@ fn fusionkeep(server: &Server, folder: &Path, arguments: &[&str]) -> Cost {
     cost
 }
 
-fn row(what: &str, run: &Cost, exchanges: &[replay::Exchange], bare: &replay::Replayed, reading: &Cost) {
+/// What reading the manifests takes: by the command, and by the library alone.
+struct Reading {
+    own: Duration,
+    bare: Duration,
+}
+
+fn row(what: &str, run: &Cost, exchanges: &[replay::Exchange], bare: &replay::Replayed, reading: &Reading) {
     let seconds = |time: Duration| time.as_secs_f64();
     println!(
-        "| {what} | {} | {:.2} | {:.2} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} |",
+        "| {what} | {} | {:.2} | {:.2} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} |",
         exchanges.len(),
         seconds(run.time),
         seconds(run.processor),
@@ -55,10 +62,11 @@ fn row(what: &str, run: &Cost, exchanges: &[replay::Exchange], bare: &replay::Re
         seconds(bare.time),
         seconds(bare.processor),
         seconds(run.time) / seconds(bare.time),
-        seconds(run.time) / seconds(bare.time + reading.time),
+        seconds(run.time) / seconds(bare.time + reading.own),
+        seconds(run.time) / seconds(bare.time + reading.bare),
     );
     if bare.refused > 0 {
-        println!("|   of the bare exchanges {} were refused | | | | | | | | |", bare.refused);
+        println!("|   of the bare exchanges {} were refused | | | | | | | | | |", bare.refused);
     }
 }
 
@@ -79,21 +87,24 @@ fn measure(users: usize, latency: u64) {
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("manifests");
     let bytes = manifests::write(&input, users, "A");
-    let reading = manifests::reading(&input);
+    let own = manifests::reading(&input);
+    let reading = Reading { own: own.time, bare: manifests::bare_reading(&input) };
     println!(
-        "\n{users} users, {} entities, {} lambdas: {:.1} MB of YAML, read into types in {:.2} s ({:.2} CPU s, {:.0} \
-         MiB); {latency} ms latency\n",
+        "\n{users} users, {} entities, {} lambdas: {:.1} MB of YAML, validated in {:.2} s ({:.2} CPU s, {:.0} MiB), \
+         read into types by the library alone in {:.2} s; {latency} ms latency\n",
         users / 10,
         users / 100,
         bytes as f64 / 1e6,
-        reading.time.as_secs_f64(),
-        reading.processor.as_secs_f64(),
-        reading.peak,
+        own.time.as_secs_f64(),
+        own.processor.as_secs_f64(),
+        own.peak,
+        reading.bare.as_secs_f64(),
     );
     println!(
-        "| run | requests | s | CPU s | peak MiB | bare s | bare CPU s | run / bare | run / (bare + reading) |"
+        "| run | requests | s | CPU s | peak MiB | bare s | bare CPU s | run / bare | run / (bare + validate) | \
+         run / (bare + library) |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     let [create, plan, update] = exchanges(folder.path(), &input, users);
     let server = Server::start(folder.path(), latency, false);
     let run_create = fusionkeep(&server, &input, APPLY);

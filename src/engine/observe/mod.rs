@@ -24,6 +24,7 @@ pub use subject::{Declaration, Subject};
 use super::catalogue::Catalogue;
 use super::declarations::has_id;
 use super::parallel::in_parallel;
+use super::record::Entries;
 use super::rows;
 
 /// What was found of a subject.
@@ -81,7 +82,7 @@ pub struct Observer<'a, S> {
     /// Pending links' ids, by subject, of those that could be read.
     pub pending: &'a HashMap<usize, secrecy::SecretString>,
     /// What the record holds: such an object is nobody else's to find by name.
-    pub held: &'a HashSet<Key>,
+    pub held: Option<&'a Entries>,
     pub sink: &'a RwLock<S>,
 }
 
@@ -209,8 +210,12 @@ impl<S: Sink> Observer<'_, S> {
                 self.hand_object(subjects, id, object);
             }
         }
+        let absent = subjects.absent();
+        if absent.is_empty() {
+            return;
+        }
         let taken = self.spoken_for(subjects.kind);
-        for index in subjects.absent() {
+        for index in absent {
             let hit = self.listed_by_name(index, all, &taken);
             match hit.cloned().map(|object| rows::live(subjects.kind, object)) {
                 Some(Ok(live)) => self.hand(index, live.key.clone(), Some(live), true),

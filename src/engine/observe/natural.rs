@@ -11,8 +11,9 @@ use uuid::Uuid;
 use crate::fusionauth::users::{self, LoginId};
 use crate::fusionauth::{Client, Error, Object, ServerVersion, entities};
 use crate::model::Kind;
-use crate::reconcile::{Desired, Key};
+use crate::reconcile::Desired;
 
+use super::super::record::Entries;
 use super::super::rows;
 use super::{Declaration, Hits, Observer, Sink, Subject};
 
@@ -160,7 +161,8 @@ impl<S: Sink> Observer<'_, S> {
     /// Ids that are spoken for: an object under one of them is not found by name.
     pub(super) fn spoken_for(&self, kind: Kind) -> HashSet<Uuid> {
         let own = self.subjects.iter().filter(|subject| subject.kind() == kind).filter_map(Subject::id);
-        own.chain(self.held.iter().filter_map(Key::id)).collect()
+        let held = self.held.into_iter().flat_map(Entries::iter).filter_map(|entry| entry.key.id());
+        own.chain(held).collect()
     }
 
     /// The declarations among these subjects that are to be found.

@@ -210,7 +210,8 @@ impl<S: Sink> Observer<'_, S> {
         }
         let found = self.client.link(*identity_provider, identity_provider_user_id).await?;
         let live = found.map(rows::link).transpose()?;
-        Ok(live.filter(|live| live.key == *key || !self.held.contains(&live.key)))
+        let is_held = |key: &Key| self.held.is_some_and(|held| held.by_key(key).is_some());
+        Ok(live.filter(|live| live.key == *key || !is_held(&live.key)))
     }
 
     fn hand_link(
