@@ -313,7 +313,7 @@ impl Run {
     }
 
     /// Plans the inverse of a run.
-    pub async fn undo(&self, journal: &Journal<'_>, authenticity: Authenticity) -> Result<Plan, Failure> {
+    pub async fn undo(&self, journal: &Journal, authenticity: Authenticity) -> Result<Plan, Failure> {
         let bar = Bar(self.progress.clone());
         let plan = engine::undo::plan(self.sources(&bar), journal, authenticity, &self.options).await?;
         Ok(self.with_record_warnings(plan, self.let_go()))

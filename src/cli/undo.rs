@@ -68,7 +68,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     })
 }
 
-type Read = (Journal<'static>, crate::engine::saved::Authenticity);
+type Read = (Journal, crate::engine::saved::Authenticity);
 
 fn read(path: &Path, keys: Option<&crate::engine::keys::RunnerKeys>) -> Result<Read, Failure> {
     Ok(Journal::read(path, keys).map_err(Error::from)?)

@@ -6,7 +6,7 @@
 //! It is sealed as a saved plan is: under a runner key by a MAC, and then one that is altered or not signed is
 //! refused; without a key by a checksum, which shows damage and proves nothing of who wrote it.
 
-use std::borrow::Cow;
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -140,10 +140,10 @@ fn without_secrets(fields: &Fields, rules: &[FieldRule]) -> Fields {
 /// One change of the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct JournalChange<'p> {
-    /// As it was planned: its calls hold sources of secrets, never values. The plan's own while it is carried out, for a
-    /// second copy of a large plan would be most of a run's memory.
-    pub change: Cow<'p, Change>,
+pub struct JournalChange<C = Change> {
+    /// As it was planned: its calls hold sources of secrets, never values. The plan's own while it is carried out
+    /// (`&Change`), for a second copy of a large plan would be most of a run's memory.
+    pub change: C,
     /// None: nothing stood there.
     pub before: Option<Box<BeforeImage>>,
     /// What the record held.
@@ -155,7 +155,7 @@ pub struct JournalChange<'p> {
 /// What a run was about to do, over what, and how it ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Journal<'p> {
+pub struct Journal<C = Change> {
     format: String,
     version: u64,
     note: String,
@@ -165,7 +165,7 @@ pub struct Journal<'p> {
     pub started_at: i64,
     /// The run came to its end and told how; a crash leaves this false.
     pub ended: bool,
-    pub changes: Vec<JournalChange<'p>>,
+    pub changes: Vec<JournalChange<C>>,
 }
 
 /// A file name of a run's own: `OWNER-20260102T030405678Z.journal.json`, in the order of time.
@@ -173,8 +173,8 @@ pub fn file_name(owner: &Owner, started_at: jiff::Timestamp) -> String {
     format!("{owner}-{}{SUFFIX}", started_at.strftime("%Y%m%dT%H%M%S%3fZ"))
 }
 
-impl<'p> Journal<'p> {
-    pub fn new(target: Target, owner: Owner, started_at: i64, changes: Vec<JournalChange<'p>>) -> Self {
+impl<C: Borrow<Change> + Serialize> Journal<C> {
+    pub fn new(target: Target, owner: Owner, started_at: i64, changes: Vec<JournalChange<C>>) -> Self {
         Journal {
             format: FORMAT.to_owned(),
             version: JOURNAL_VERSION,
@@ -192,7 +192,7 @@ impl<'p> Journal<'p> {
         let ends: HashMap<&Address, Status> =
             outcome.changes.iter().map(|ended| (&ended.address, ended.status)).collect();
         for change in &mut self.changes {
-            if let Some(status) = ends.get(&change.change.address) {
+            if let Some(status) = ends.get(&change.change.borrow().address) {
                 change.status = *status;
             }
         }
@@ -224,7 +224,9 @@ impl<'p> Journal<'p> {
         writeln!(file, "{SEAL_BEGIN}{}\"}}", seal.end())?;
         file.flush()
     }
+}
 
+impl Journal {
     /// Reads one back and judges its seal. Without keys it is not known who wrote it.
     ///
     /// # Errors
@@ -373,7 +375,7 @@ mod tests {
 
     use super::*;
 
-    fn journal() -> Journal<'static> {
+    fn journal() -> Journal {
         let target =
             Target { url: "sandbox:x".into(), tenant_id: Uuid::nil(), server_version: "1.69.0".into() };
         Journal::new(target, "acme".parse().unwrap(), 1_770_000_000_123, vec![])

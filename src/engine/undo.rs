@@ -20,14 +20,14 @@ use super::saved::Authenticity;
 /// The journal is of another target, tenant or owner; the server cannot be read.
 pub async fn plan(
     sources: Sources<'_>,
-    journal: &Journal<'_>,
+    journal: &Journal,
     authenticity: Authenticity,
     options: &PlanOptions,
 ) -> Result<Plan, Error> {
     let session = sources.session;
     refuse_other_target(sources, journal)?;
     let planning = Planning::new(sources, options);
-    let begun: Vec<&JournalChange<'_>> = journal
+    let begun: Vec<&JournalChange> = journal
         .changes
         .iter()
         .filter(|journalled| options.selection.selects_address(&journalled.change.address))
@@ -74,7 +74,7 @@ pub async fn plan(
 }
 
 /// A journal belongs to one server, tenant and owner; the server may have been upgraded since.
-fn refuse_other_target(sources: Sources<'_>, journal: &Journal<'_>) -> Result<(), JournalError> {
+fn refuse_other_target(sources: Sources<'_>, journal: &Journal) -> Result<(), JournalError> {
     let session = sources.session;
     let here = session.target();
     let same = journal.target.url == here.url
@@ -94,7 +94,7 @@ fn refuse_other_target(sources: Sources<'_>, journal: &Journal<'_>) -> Result<()
 
 /// Of a run that ended it is known what was begun. One that died may have made any of its changes, and what is live
 /// tells.
-fn may_have_been_made(change: &JournalChange<'_>, journal: &Journal<'_>) -> bool {
+fn may_have_been_made(change: &JournalChange, journal: &Journal) -> bool {
     match change.status {
         Status::Done | Status::Failed => true,
         Status::NotStarted => !journal.ended,
@@ -112,7 +112,7 @@ fn as_live(before: &BeforeImage) -> Live {
     }
 }
 
-fn about_the_journal(journal: &Journal<'_>, authenticity: Authenticity) -> Vec<Problem> {
+fn about_the_journal(journal: &Journal, authenticity: Authenticity) -> Vec<Problem> {
     let mut problems = Vec::new();
     if authenticity == Authenticity::NotAuthenticated {
         problems.push(Problem::error(

@@ -63,10 +63,13 @@ enum Manifest {
 /// quickest of three.
 pub fn bare_reading(folder: &Path) -> Duration {
     let read = || {
+        // Its budget is for input of strangers.
+        let options = serde_saphyr::options! { budget: None };
         let start = Instant::now();
         for name in ["others.yaml", "users.yaml"] {
             let text = std::fs::read_to_string(folder.join(name)).unwrap();
-            let manifests: Vec<Manifest> = serde_saphyr::from_multiple(&text).unwrap();
+            let manifests: Vec<Manifest> =
+                serde_saphyr::from_multiple_with_options(&text, options.clone()).unwrap();
             std::hint::black_box(manifests);
         }
         start.elapsed()

@@ -1,6 +1,5 @@
 //! What stands in files: the record of `--record FILE`, saved plans, journals. Private, whole, strict, no secrets.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -255,7 +254,7 @@ fn a_journal_holds_what_was_there_and_no_secret() {
     let change = plan().changes.remove(0);
     let before = Some(BeforeImage::new(Kind::User, &live()));
     let changes = vec![JournalChange {
-        change: Cow::Borrowed(&change),
+        change: change.clone(),
         before: before.map(Box::new),
         entry: None,
         status: Status::NotStarted,
@@ -283,7 +282,7 @@ fn a_journal_holds_what_was_there_and_no_secret() {
     let (acme, acme_prod) = ("acme".parse().unwrap(), "acme-prod".parse().unwrap());
     assert_eq!(Journal::latest(journals, &acme).unwrap(), path);
     assert!(matches!(Journal::latest(journals, &acme_prod), Err(JournalError::None { .. })));
-    let later = Journal::new(plan().target, acme_prod, 1_800_000_001_000, vec![]);
+    let later: Journal = Journal::new(plan().target, acme_prod, 1_800_000_001_000, vec![]);
     later.write(&file("acme-prod", 1_800_000_001_000), None).unwrap();
     assert_eq!(
         Journal::latest(journals, &acme).unwrap(),

@@ -1,7 +1,5 @@
 //! The run's journal: written whole before the first write, and again with how each change ended.
 
-use std::borrow::Cow;
-
 use crate::reconcile::{Change, Live, Outcome, Problem, Status};
 
 use super::super::error::Error;
@@ -11,7 +9,7 @@ use super::Apply;
 use super::change::keys_before;
 
 impl<'a> Apply<'a> {
-    pub(super) fn begin_journal(&self, lives: &Lives) -> Result<Option<Journal<'a>>, Error> {
+    pub(super) fn begin_journal(&self, lives: &Lives) -> Result<Option<Journal<&'a Change>>, Error> {
         let Some(path) = self.journal else { return Ok(None) };
         let changes = self.plan.changes.iter().map(|change| self.journal_change(change, lives)).collect();
         let now = self.session.client().server_now().unwrap_or_else(jiff::Timestamp::now);
@@ -21,12 +19,12 @@ impl<'a> Apply<'a> {
         Ok(Some(journal))
     }
 
-    fn journal_change(&self, change: &'a Change, lives: &Lives) -> JournalChange<'a> {
+    fn journal_change(&self, change: &'a Change, lives: &Lives) -> JournalChange<&'a Change> {
         let live: Option<&Live> = keys_before(change).find_map(|key| lives.get(&key));
         let held = self.record.map(|record| &record.loaded().entries);
         let entry = held.and_then(|held| keys_before(change).find_map(|(_, key)| held.by_key(&key)));
         JournalChange {
-            change: Cow::Borrowed(change),
+            change,
             before: live.map(|live| Box::new(BeforeImage::new(change.kind(), live))),
             entry: entry.cloned(),
             status: Status::NotStarted,
@@ -34,7 +32,11 @@ impl<'a> Apply<'a> {
     }
 
     /// The journal's end; what was done is done, and a failure ends nothing.
-    pub(super) fn end_journal(&self, journal: Option<Journal<'a>>, outcome: &Outcome) -> Option<Problem> {
+    pub(super) fn end_journal(
+        &self,
+        journal: Option<Journal<&'a Change>>,
+        outcome: &Outcome,
+    ) -> Option<Problem> {
         let (mut journal, path) = (journal?, self.journal?);
         journal.end(outcome);
         let error: JournalError = journal.write(path, self.keys).err()?;

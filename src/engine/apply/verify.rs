@@ -118,16 +118,21 @@ impl Run<'_> {
         for (place, (_, change)) in changes.iter().enumerate() {
             places.entry((change.kind(), change.key.clone())).or_default().push(place);
         }
-        let mut all: Vec<Seen> = changes.iter().map(|(_, change)| seen(change, None)).collect();
+        let mut all: Vec<Option<Seen>> = changes.iter().map(|_| None).collect();
         let judge = |kind: Kind, live: Live| {
             for place in places.get(&(kind, live.key.clone())).into_iter().flatten() {
                 if let (Some((_, change)), Some(found)) = (changes.get(*place), all.get_mut(*place)) {
-                    *found = seen(change, Some(&live));
+                    *found = Some(seen(change, Some(&live)));
                 }
             }
         };
         reread(&self.client, places.keys().cloned(), judge).await?;
-        Ok(all)
+        let absent = |(_, change): &(usize, &Change)| seen(change, None);
+        Ok(all
+            .into_iter()
+            .zip(changes)
+            .map(|(seen, change)| seen.unwrap_or_else(|| absent(change)))
+            .collect())
     }
 
     /// It failed without anybody knowing whether it was carried out, and it was.

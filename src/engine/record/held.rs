@@ -27,6 +27,8 @@ use super::{Holder, RecordError, Trust};
 
 /// How many ids a shard is tried under, should somebody have taken the first.
 const IDS: usize = 4;
+/// How many shards are sent at once: each is held as a tree of values and as text meanwhile.
+const SHARDS_AT_ONCE: usize = 2;
 /// How often entries are written anew when an earlier attempt turns out to have been carried out.
 const ATTEMPTS: usize = 3;
 
@@ -94,7 +96,7 @@ impl HeldChain {
             writes.push(self.write_shard(number, base.run, cut));
         }
         let listed: Vec<(usize, Option<ShardRef>)> =
-            stream::iter(writes).buffer_unordered(AT_ONCE).try_collect().await?;
+            stream::iter(writes).buffer_unordered(SHARDS_AT_ONCE).try_collect().await?;
         let mut places = if base.shards.len() == count { base.shards } else { vec![None; count] };
         for (place, shard) in listed {
             if let Some(slot) = places.get_mut(place) {
