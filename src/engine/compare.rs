@@ -1,6 +1,8 @@
 //! Compares each object as soon as it has been read, and keeps the verdict instead of the object.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::Hash;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
@@ -69,8 +71,9 @@ pub struct Comparer<'a> {
     counts: Counts,
     /// What was found by name and is not held by the record, with the place of its verdict.
     found_by_name: HashMap<Key, usize>,
-    /// The sets of written fields so far: thousands of new objects have the same few.
+    /// The sets of written fields, and the paths of changed ones, so far: thousands of objects have the same few.
     field_sets: HashSet<FieldSet>,
+    paths: HashSet<Arc<str>>,
     done: u64,
 }
 
@@ -85,6 +88,7 @@ impl<'a> Comparer<'a> {
             counts: Counts::default(),
             found_by_name: HashMap::new(),
             field_sets: HashSet::new(),
+            paths: HashSet::new(),
             done: 0,
         }
     }
@@ -223,15 +227,14 @@ impl<'a> Comparer<'a> {
         Some(Compared { planned: Some(planned), ..compared })
     }
 
-    /// Of equal sets of written fields one is kept.
-    fn share_field_set(&mut self, planned: &mut Planned) {
+    /// Of equal paths, and of equal sets of written fields, one is kept.
+    fn share_paths(&mut self, planned: &mut Planned) {
         let Verdict::Change(change) = &mut planned.verdict else { return };
-        let RecordUpdate::Put { entry, .. } = &mut change.record else { return };
-        match self.field_sets.get(&entry.written) {
-            Some(known) => entry.written = known.clone(),
-            None => {
-                self.field_sets.insert(entry.written.clone());
-            }
+        for field in &mut change.fields {
+            share(&mut field.path, &mut self.paths);
+        }
+        if let RecordUpdate::Put { entry, .. } = &mut change.record {
+            share(&mut entry.written, &mut self.field_sets);
         }
     }
 
@@ -274,7 +277,7 @@ impl Sink for Comparer<'_> {
 
     fn keep(&mut self, index: usize, mut verdict: Compared) {
         if let Some(planned) = &mut verdict.planned {
-            self.share_field_set(planned);
+            self.share_paths(planned);
         }
         if let (Some(standing), Some(planned)) = (verdict.standing, &verdict.planned) {
             self.standing.insert(planned.address.clone(), standing);
@@ -303,6 +306,16 @@ impl Sink for Comparer<'_> {
 
     fn secret(&self, index: usize, field: &str) -> Option<SecretString> {
         self.known.compared.get(&(index, field.to_owned())).cloned()
+    }
+}
+
+/// Puts the known one in the place of an equal value.
+fn share<T: ?Sized + Eq + Hash>(value: &mut Arc<T>, known: &mut HashSet<Arc<T>>) {
+    match known.get(value) {
+        Some(known) => *value = known.clone(),
+        None => {
+            known.insert(value.clone());
+        }
     }
 }
 

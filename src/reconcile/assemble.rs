@@ -187,7 +187,7 @@ type Name = (Kind, String, String);
 fn name_of(planned: &Planned, fields: &[FieldChange], type_id: Option<Uuid>) -> Option<Name> {
     let kind = planned.address.kind;
     let shown = |path: &str| {
-        let field = fields.iter().find(|field| field.path == path)?;
+        let field = fields.iter().find(|field| &*field.path == path)?;
         [&field.after, &field.before].into_iter().find_map(|shown| match shown {
             Shown::Value(value) => Some(value),
             _ => None,
@@ -212,7 +212,7 @@ fn renamed_without_annotation(planned: &[Planned], known: &[Problem]) -> Vec<Pro
         let of_type = planned.uses.iter().find_map(|(kind, id)| (*kind == Kind::EntityType).then_some(*id));
         match &planned.verdict {
             Verdict::Change(change) if change.action == Action::Create => {
-                let has_client_id = change.fields.iter().any(|field| field.path == "clientId");
+                let has_client_id = change.fields.iter().any(|field| &*field.path == "clientId");
                 let name = name_of(planned, &change.fields, None).filter(|_| !has_client_id);
                 created.extend(name.map(|name| (name, planned)));
             }

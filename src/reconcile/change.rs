@@ -20,7 +20,7 @@ pub(super) fn shown(value: &Value) -> Shown {
 
 pub(super) fn field(path: impl ToString, before: Value, after: Value) -> FieldChange {
     FieldChange {
-        path: path.to_string(),
+        path: path.to_string().into(),
         before: shown(&before),
         after: shown(&after),
         sensitivity: Sensitivity::Public,
@@ -40,7 +40,7 @@ pub(super) fn fields(kind: Kind, difference: &Difference, live: Option<&Live>) -
     }
     for secret in &difference.secrets {
         fields.push(FieldChange {
-            path: secret.field.clone(),
+            path: secret.field.as_str().into(),
             before: if live.is_some() { Shown::Secret } else { Shown::Absent },
             after: Shown::Secret,
             sensitivity: Sensitivity::Secret,

@@ -66,7 +66,7 @@ pub fn unmet(change: &Change, live: &Live) -> Vec<String> {
         };
         FieldPath::parse(&field.path).is_some_and(|path| !met(change.kind(), live, &path, after))
     };
-    change.fields.iter().filter(lost).map(|field| field.path.clone()).collect()
+    change.fields.iter().filter(lost).map(|field| field.path.to_string()).collect()
 }
 
 /// Whether the part that a call makes stands there as it wants it: its lost answer, or somebody else's work.
@@ -122,7 +122,7 @@ fn now(kind: Kind, live: &Live, path: &str) -> Value {
 }
 
 fn wanted(change: &Change, path: &str) -> Option<String> {
-    let field = change.fields.iter().find(|field| field.path == path)?;
+    let field = change.fields.iter().find(|field| &*field.path == path)?;
     match &field.after {
         Shown::Absent => Some(digest(&Value::Null)),
         Shown::Value(after) => Some(digest(&settled(change.kind(), path, after))),

@@ -548,7 +548,7 @@ fn found(desired: &Desired, live: &Live) -> String {
 }
 
 fn no_match(desired: &Desired, live: &Live, fields: &[FieldChange]) -> Problem {
-    let paths: Vec<&str> = fields.iter().map(|field| field.path.as_str()).collect();
+    let paths: Vec<&str> = fields.iter().map(|field| &*field.path).collect();
     Problem::error(
         "adoption-mismatch",
         format!(

@@ -1,6 +1,7 @@
 //! A plan: what a run would change, and why. Data, which is printed, saved, signed and applied.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -91,7 +92,9 @@ pub enum Shown {
 #[serde(rename_all = "camelCase")]
 pub struct FieldChange {
     /// `email`, `data.team`, `registrations[APPLICATION ID].roles`, `permissions[read].description`.
-    pub path: String,
+    ///
+    /// Shared, because thousands of objects have the same few.
+    pub path: Arc<str>,
     /// What the server has. Personal values are masked when printed, unless `--show-personal`.
     pub before: Shown,
     /// What the manifest asks for.

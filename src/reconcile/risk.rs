@@ -67,7 +67,7 @@ pub(super) fn is_written(change: &Change) -> bool {
 /// Whether a person can no longer sign in after the change, without being deleted.
 pub(super) fn deactivates(change: &Change) -> bool {
     let switched_off = |field: &FieldChange| {
-        field.path == "active" && field.after == Shown::Value(false.into()) && field.before != Shown::Absent
+        &*field.path == "active" && field.after == Shown::Value(false.into()) && field.before != Shown::Absent
     };
     change.kind() == Kind::User && change.fields.iter().any(switched_off)
 }
@@ -169,7 +169,7 @@ fn user(change: &Change, facts: &Facts, found: &mut Found) {
 
 fn user_field(change: &Change, field: &FieldChange, facts: &Facts, found: &mut Found) {
     let existing = change.action != Action::Create;
-    match field.path.as_str() {
+    match &*field.path {
         "expiry" => {
             let expiry = value(&field.after).and_then(Value::as_i64);
             if expiry.is_some_and(|expiry| expiry <= facts.now) {
@@ -271,7 +271,7 @@ fn entity_type(change: &Change, facts: &Facts, found: &mut Found) {
 }
 
 fn entity(change: &Change, found: &mut Found) {
-    let secret = change.fields.iter().any(|field| field.path == "clientSecret");
+    let secret = change.fields.iter().any(|field| &*field.path == "clientSecret");
     if secret && change.action != Action::Create {
         found.add(Risk::BreaksSignIn, "changes the client secret that the entity authenticates with");
     }

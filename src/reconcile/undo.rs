@@ -286,16 +286,12 @@ impl Undoing<'_> {
         let kind = self.kind();
         let Some(path) = FieldPath::parse(&field.path) else { return };
         if field.sensitivity == Sensitivity::Secret {
-            self.cannot(
-                planned,
-                field.path.clone(),
-                "its former value is not known to anybody but FusionAuth",
-            );
+            self.cannot(planned, &*field.path, "its former value is not known to anybody but FusionAuth");
             return;
         }
         if matches!(path.inner(), [name] if name == "verified") {
             if !self.made_part(&path) {
-                self.cannot(planned, field.path.clone(), "a verification cannot be taken back");
+                self.cannot(planned, &*field.path, "a verification cannot be taken back");
             }
             return;
         }
@@ -318,11 +314,7 @@ impl Undoing<'_> {
                 // It is as it was already: put back by somebody, or never written.
                 return;
             }
-            self.cannot(
-                planned,
-                field.path.clone(),
-                "somebody changed it since, and what others set is theirs",
-            );
+            self.cannot(planned, &*field.path, "somebody changed it since, and what others set is theirs");
             return;
         }
         match &field.before {

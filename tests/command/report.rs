@@ -16,7 +16,7 @@ const HOSTILE: &str =
     "x|y `z`\n```\n@admins <img src=x onerror=alert(1)> [a](https://evil.example) \u{1b}[2J\u{202e}";
 
 fn field(path: &str, before: Shown, after: Shown, sensitivity: Sensitivity) -> FieldChange {
-    FieldChange { path: path.to_owned(), before, after, sensitivity }
+    FieldChange { path: path.into(), before, after, sensitivity }
 }
 
 fn value(value: impl Into<Value>) -> Shown {

@@ -87,7 +87,7 @@ async fn an_enforced_password_is_sent_when_it_changes_and_never_else() {
     runs.converge(&world, &with("FUSIONKEEP_SECRET_ONE")).await;
     runs.assert_unchanged(&world, &with("FUSIONKEEP_SECRET_ONE")).await;
     let plan = runs.converge(&world, &with("FUSIONKEEP_SECRET_TWO")).await;
-    assert_eq!(plan.changes[0].fields[0].path, "password");
+    assert_eq!(*plan.changes[0].fields[0].path, *"password");
     runs.assert_unchanged(&world, &with("FUSIONKEEP_SECRET_TWO")).await;
     let applications = world.get("/api/application").await;
     let application = applications["applications"]

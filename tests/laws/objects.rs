@@ -185,7 +185,7 @@ fn an_update_has_the_least_body() {
         registration.path,
         format!("/api/user/registration/{}/{}", id_of(&desired.address), APPLICATIONS[0])
     );
-    let paths: Vec<&str> = change(&planned).fields.iter().map(|field| field.path.as_str()).collect();
+    let paths: Vec<&str> = change(&planned).fields.iter().map(|field| &*field.path).collect();
     let roles = format!("registrations[{}].roles", APPLICATIONS[0]);
     assert_eq!(paths, ["data.a.b", "data.gone", "firstName", &roles]);
 }
@@ -222,7 +222,7 @@ fn an_inactive_user_is_never_opened_in_passing() {
 
     let others = plan(&of, &entry);
     assert_eq!(others.verdict, Verdict::Withheld);
-    assert_eq!(others.withheld[0].fields[0].path, "firstName");
+    assert_eq!(*others.withheld[0].fields[0].path, *"firstName");
     let closed = plan(&json!({"email": "a@x.de", "firstName": "New", "active": false}), &entry);
     assert_eq!(closed.verdict, Verdict::Withheld);
 

@@ -123,7 +123,7 @@ proptest! {
             prop_assert_eq!(stale(change, None), ["key"], "{}", change.address);
             if change.kind() == Kind::User {
                 let found = stale(change, Some(&Live { active: !live.active, ..live.clone() }));
-                let wanted = change.fields.iter().any(|field| field.path == "active");
+                let wanted = change.fields.iter().any(|field| &*field.path == "active");
                 prop_assert!(wanted || found == ["active"], "{}: {found:?}", change.address);
             }
             assert_sees(change, live)?;
@@ -134,7 +134,7 @@ proptest! {
             if change.kind() != Kind::EntityGrant {
                 elsewhere = altered(&elsewhere, "data.ofOthers", json!(1)).unwrap();
             }
-            let whole = change.fields.iter().any(|field| field.path == "data");
+            let whole = change.fields.iter().any(|field| &*field.path == "data");
             let found = stale(change, Some(&elsewhere));
             prop_assert!(found.is_empty() || whole, "{}: {found:?}", change.address);
         }

@@ -45,7 +45,7 @@ impl Run<'_> {
     async fn holder(&self, change: &Change, field: &str) -> Result<Option<Holder>, Error> {
         let client = &self.client;
         let wanted = |path: &str| {
-            change.fields.iter().find(|found| found.path == path).and_then(|found| match &found.after {
+            change.fields.iter().find(|found| &*found.path == path).and_then(|found| match &found.after {
                 Shown::Value(Value::String(value)) => Some(value.clone()),
                 _ => None,
             })

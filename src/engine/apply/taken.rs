@@ -72,7 +72,7 @@ fn wanted<'a>(
 ) -> impl Iterator<Item = (&'a Change, &'a str)> {
     let of_kind = changes.iter().filter(move |change| change.kind() == kind && !change.calls.is_empty());
     of_kind.filter_map(move |change| {
-        let found = change.fields.iter().find(|found| found.path == field)?;
+        let found = change.fields.iter().find(|found| &*found.path == field)?;
         match &found.after {
             Shown::Value(Value::String(value)) => Some((change, value.as_str())),
             _ => None,

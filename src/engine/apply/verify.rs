@@ -149,7 +149,7 @@ impl Run<'_> {
     /// The record keeps a digest of the address that waits, so that the next run does not send it again.
     fn note_pending(&self, change: &Change, outcome: &mut ChangeOutcome) {
         outcome.notes.push("the e-mail change waits for its verification".to_owned());
-        let after = change.fields.iter().find(|field| field.path == "email").map(|field| &field.after);
+        let after = change.fields.iter().find(|field| &*field.path == "email").map(|field| &field.after);
         let (Some(Shown::Value(after)), Some(record)) = (after, self.apply.record) else { return };
         if let RecordUpdate::Put { mut entry, replaces } =
             self.with_fingerprints(change, change.record.clone())
@@ -259,7 +259,7 @@ fn seen(change: &Change, live: Option<&Live>) -> Seen {
             let email_alone = change.kind() == Kind::User
                 && change.action != Action::Create
                 && paths == ["email"]
-                && change.fields.iter().any(|field| field.path == "email" && field.after != Shown::Absent);
+                && change.fields.iter().any(|field| &*field.path == "email" && field.after != Shown::Absent);
             match paths.is_empty() {
                 true => Seen::AsWritten,
                 false if email_alone => Seen::EmailPending,

@@ -97,7 +97,7 @@ pub fn is_drift(wanted: &Wanted, change: &Planned) -> bool {
 }
 
 pub fn paths(fields: &[FieldChange]) -> Vec<String> {
-    fields.iter().map(|field| field.path.clone()).collect()
+    fields.iter().map(|field| field.path.to_string()).collect()
 }
 
 /// A guard speaks of the plan as a whole; what else happens to be planned with the object that it means goes on.

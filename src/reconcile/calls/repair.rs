@@ -19,7 +19,7 @@ pub fn repair(change: &Change, live: &Live) -> Vec<Call> {
     let Key::Id(id) = &change.key else { return change.calls.clone() };
     let mut repair = Repair { change, id: *id, live, own: Fields::new(), calls: Vec::new() };
     let lost = unmet(change, live);
-    for field in change.fields.iter().filter(|field| lost.contains(&field.path)) {
+    for field in change.fields.iter().filter(|field| lost.iter().any(|path| **path == *field.path)) {
         let after = match &field.after {
             Shown::Value(after) => after.clone(),
             Shown::Absent => Value::Null,
