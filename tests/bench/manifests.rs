@@ -53,10 +53,10 @@ pub fn write(folder: &Path, users: usize, variant: &str) -> usize {
 #[derive(Deserialize)]
 #[serde(tag = "kind", content = "spec")]
 enum Manifest {
-    EntityType(#[allow(dead_code)] EntityTypeSpec),
-    Entity(#[allow(dead_code)] EntitySpec),
-    Lambda(#[allow(dead_code)] LambdaSpec),
-    User(#[allow(dead_code)] UserSpec),
+    EntityType(#[allow(dead_code)] Box<EntityTypeSpec>),
+    Entity(#[allow(dead_code)] Box<EntitySpec>),
+    Lambda(#[allow(dead_code)] Box<LambdaSpec>),
+    User(#[allow(dead_code)] Box<UserSpec>),
 }
 
 /// What the library takes to read the manifests once into types, on one thread, with nothing judged or resolved; the
