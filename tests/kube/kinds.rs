@@ -203,7 +203,8 @@ fn what_declarations_take_away_is_held_too(cluster: &Cluster) {
         scene.get("fusionauthinstance/default")["metadata"]["annotations"]["fusionkeep.dev/allow-deletes"]
             .clone()
     };
-    scene.until("what is left of it is written", || left() == (20 - open).to_string());
+    let rest = (20 - open).to_string();
+    scene.until("what is left of it is written", || left() == rest.as_str());
     scene.kubectl(&["annotate", "fusionauthinstance/default", "fusionkeep.dev/allow-deletes-"]);
     scene.apply("User", "late", "{username: late}");
     scene.wait_ready("user.fusionkeep.dev/late");
