@@ -33,20 +33,15 @@ fn lowered(object: &Object, resolved: &Resolved) -> serde_json::Result<Desired> 
     let mut fields = object.spec.wire_fields()?;
     fold_unset(&mut fields, object.spec.unset(), kind);
     let mut desired = Desired {
-        address: object.address.clone(),
-        place: object.place.clone(),
-        key: resolved.key.clone(),
         explicit_id: object.spec.id().is_some(),
         fields,
-        parts: None,
         entity_type: resolved.entity_type.clone(),
-        initial: Fields::new(),
-        options: Fields::new(),
         secrets: resolved.secrets.clone(),
         pending_link: resolved.pending_link.clone(),
         policy: object.spec.policy().clone(),
         moved_from: object.moved_from.clone(),
         suspended: object.spec.suspend(),
+        ..Desired::empty(object.address.clone(), object.place.clone(), resolved.key.clone())
     };
     match &object.spec {
         Spec::EntityType(spec) => desired.parts = permissions(spec)?,

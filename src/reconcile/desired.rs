@@ -114,3 +114,25 @@ pub struct Desired {
     /// Left alone (`spec.suspend`).
     pub suspended: bool,
 }
+
+impl Desired {
+    /// An object of which nothing is declared but that it is there.
+    pub fn empty(address: Address, place: Place, key: KeyReference) -> Self {
+        Desired {
+            address,
+            place,
+            key,
+            explicit_id: false,
+            fields: Fields::new(),
+            parts: None,
+            entity_type: None,
+            initial: Fields::new(),
+            options: Fields::new(),
+            secrets: Vec::new(),
+            pending_link: None,
+            policy: Policy::default(),
+            moved_from: None,
+            suspended: false,
+        }
+    }
+}

@@ -125,7 +125,7 @@ mod tests {
     use serde_json::json;
     use uuid::Uuid;
 
-    use crate::model::{Address, Deletion, Place, Policy};
+    use crate::model::{Address, Deletion, Place};
     use crate::reconcile::{Key, KeyReference};
 
     use super::*;
@@ -136,21 +136,12 @@ mod tests {
 
     fn desired() -> Desired {
         let part = fields(json!({"roles": ["user", "admin"], "data": {"plan": "free"}}));
+        let address = Address::new(Kind::User, "default", "richard");
+        let place = Place { file: "users.yaml".into(), line: 1, column: 1 };
         Desired {
-            address: Address::new(Kind::User, "default", "richard"),
-            place: Place { file: "users.yaml".into(), line: 1, column: 1 },
-            key: KeyReference::Id(Uuid::nil()),
-            explicit_id: false,
             fields: fields(json!({"email": "r@x.de", "data": {"team": {"lead": true}}, "verified": true})),
             parts: Some([("app".to_owned(), part)].into()),
-            entity_type: None,
-            initial: Fields::new(),
-            options: Fields::new(),
-            secrets: Vec::new(),
-            pending_link: None,
-            policy: Policy::default(),
-            moved_from: None,
-            suspended: false,
+            ..Desired::empty(address, place, KeyReference::Id(Uuid::nil()))
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::model::{Address, Deletion, Fields, Kind, Place, Policy, Sensitivity, Write, row};
+use crate::model::{Address, Deletion, Fields, Kind, Place, Sensitivity, Write, row};
 
 use super::calls::{self, Making};
 use super::diff::mark;
@@ -561,34 +561,20 @@ impl Inverse {
 
 /// A declaration that no manifest made.
 fn synthetic(address: &Address, key: &Key) -> Desired {
-    Desired {
-        address: address.clone(),
-        place: Place { file: "journal".into(), line: 1, column: 1 },
-        key: match key {
-            Key::Id(id) => KeyReference::Id(*id),
-            Key::Grant { entity, recipient } => KeyReference::Grant {
-                entity: ObjectRef::Id(*entity),
-                recipient: match recipient {
-                    Recipient::User(id) => RecipientReference::User(ObjectRef::Id(*id)),
-                    Recipient::Entity(id) => RecipientReference::Entity(ObjectRef::Id(*id)),
-                },
-            },
-            Key::Link { identity_provider, identity_provider_user_id, user } => KeyReference::Link {
-                identity_provider: *identity_provider,
-                identity_provider_user_id: Some(identity_provider_user_id.clone()),
-                user: ObjectRef::Id(*user),
+    let key = match key {
+        Key::Id(id) => KeyReference::Id(*id),
+        Key::Grant { entity, recipient } => KeyReference::Grant {
+            entity: ObjectRef::Id(*entity),
+            recipient: match recipient {
+                Recipient::User(id) => RecipientReference::User(ObjectRef::Id(*id)),
+                Recipient::Entity(id) => RecipientReference::Entity(ObjectRef::Id(*id)),
             },
         },
-        explicit_id: false,
-        fields: Fields::new(),
-        parts: None,
-        entity_type: None,
-        initial: Fields::new(),
-        options: Fields::new(),
-        secrets: Vec::new(),
-        pending_link: None,
-        policy: Policy::default(),
-        moved_from: None,
-        suspended: false,
-    }
+        Key::Link { identity_provider, identity_provider_user_id, user } => KeyReference::Link {
+            identity_provider: *identity_provider,
+            identity_provider_user_id: Some(identity_provider_user_id.clone()),
+            user: ObjectRef::Id(*user),
+        },
+    };
+    Desired::empty(address.clone(), Place { file: "journal".into(), line: 1, column: 1 }, key)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fusionkeep::model::{Address, Deletion, Fields, Kind, NonNull, Place, Policy, SecretSource};
+use fusionkeep::model::{Address, Deletion, Fields, Kind, NonNull, Place, SecretSource};
 use fusionkeep::reconcile::{Desired, DesiredSecret, KeyReference, ObjectRef, RecipientReference, SecretUse};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -21,22 +21,8 @@ pub fn address(kind: Kind, name: &str) -> Address {
 /// A declaration with nothing in it.
 pub fn bare(kind: Kind, name: &str) -> Desired {
     let address = address(kind, name);
-    Desired {
-        key: KeyReference::Id(id_of(&address)),
-        address,
-        place: Place { file: "laws.yaml".into(), line: 1, column: 1 },
-        explicit_id: false,
-        fields: Fields::new(),
-        parts: None,
-        entity_type: None,
-        initial: Fields::new(),
-        options: Fields::new(),
-        secrets: Vec::new(),
-        pending_link: None,
-        policy: Policy::default(),
-        moved_from: None,
-        suspended: false,
-    }
+    let key = KeyReference::Id(id_of(&address));
+    Desired::empty(address, Place { file: "laws.yaml".into(), line: 1, column: 1 }, key)
 }
 
 fn scalar() -> BoxedStrategy<Value> {

@@ -59,6 +59,17 @@ fn both(random: &mut Random, mut spawn: impl FnMut(&str) -> Child) -> [Output; 2
     threads.map(|thread| thread.join().unwrap())
 }
 
+/// Two runs that declare the same people, each in its own file, and how they ended.
+fn two_of_one_owner(scene: &Scene, random: &mut Random) -> ([String; 2], [Output; 2]) {
+    let files = ["one", "two"].map(|runner| scene.write(&format!("{runner}.yaml"), &people(runner, PEOPLE)));
+    let outputs = both(random, |runner| {
+        let file = if runner == "one" { &files[0] } else { &files[1] };
+        let apply = ["apply", "-f", file, "--auto-approve", "--lock-timeout=90s", "--max-changed-users=100"];
+        scene.command(&apply).spawn().unwrap()
+    });
+    (files, outputs)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_runners_of_an_owner_take_turns_whenever_they_start_and_freeze() {
     let mut waited = 0;
@@ -67,14 +78,7 @@ async fn two_runners_of_an_owner_take_turns_whenever_they_start_and_freeze() {
         let scene = Scene::new().await;
         let latency = json!([{"fault": "latency", "milliseconds": 20 + random.below(200), "share": 0.5, "route": "/api/*"}]);
         scene.world.faults(latency).await;
-        let files =
-            ["one", "two"].map(|runner| scene.write(&format!("{runner}.yaml"), &people(runner, PEOPLE)));
-        let outputs = both(&mut random, |runner| {
-            let file = if runner == "one" { &files[0] } else { &files[1] };
-            let apply =
-                ["apply", "-f", file, "--auto-approve", "--lock-timeout=90s", "--max-changed-users=100"];
-            scene.command(&apply).spawn().unwrap()
-        });
+        let (files, outputs) = two_of_one_owner(&scene, &mut random);
         for output in &outputs {
             assert_eq!(output.status.code(), Some(0), "seed {seed}: {}", shown(output));
             waited += usize::from(stderr(output).contains("planning again"));
@@ -110,14 +114,7 @@ async fn of_two_who_take_over_a_dead_runners_lock_one_goes_first() {
         scene.world.faults(json!([])).await;
         let before = writers(&scene).len();
         scene.later().await;
-        let files =
-            ["one", "two"].map(|runner| scene.write(&format!("{runner}.yaml"), &people(runner, PEOPLE)));
-        let outputs = both(&mut random, |runner| {
-            let file = if runner == "one" { &files[0] } else { &files[1] };
-            let apply =
-                ["apply", "-f", file, "--auto-approve", "--lock-timeout=90s", "--max-changed-users=100"];
-            scene.command(&apply).spawn().unwrap()
-        });
+        let (_, outputs) = two_of_one_owner(&scene, &mut random);
         for output in &outputs {
             assert_eq!(output.status.code(), Some(0), "seed {seed}: {}", shown(output));
         }
