@@ -246,7 +246,7 @@ impl HeldGroupRecord {
     async fn write(&self) -> Result<(), RecordError> {
         let _one = self.flushing.lock().await;
         let to_write = self.ledger().to_write();
-        if !to_write.changed.is_empty() {
+        if let Some(to_write) = to_write {
             self.write_entries(&to_write).await?;
             self.ledger().wrote(&to_write);
         }

@@ -67,11 +67,14 @@ impl Ledger {
             .extend(scope.into_iter().flat_map(|scope| touched.iter().map(move |key| (key.clone(), scope))));
     }
 
-    /// What is to be written: all entries as they stand, and the keys of those that changed.
-    pub fn to_write(&self) -> ToWrite {
+    /// What is to be written: all entries as they stand, and the keys of those that changed. None when none did.
+    pub fn to_write(&self) -> Option<ToWrite> {
+        if self.dirty.is_empty() {
+            return None;
+        }
         let entry = |key: &Key| self.entries.by_key(key).cloned();
         let changed = self.dirty.iter().map(|(key, scope)| (key.clone(), (*scope, entry(key)))).collect();
-        ToWrite { entries: self.entries.shared().cloned().collect(), changed }
+        Some(ToWrite { entries: self.entries.shared().cloned().collect(), changed })
     }
 
     /// This was written; what changed since has yet to be.
