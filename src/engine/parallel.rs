@@ -36,13 +36,6 @@ pub fn both<A, B: Send>(one: impl FnOnce() -> A, other: impl FnOnce() -> B + Sen
     })
 }
 
-/// Frees a value that is no longer needed beside what follows, which need not wait for it: freeing a run's many small
-/// pieces takes a while. Nothing that must be erased belongs here: a process that ends does not wait either.
-pub fn free_beside<T: Send + 'static>(value: T) {
-    // Where no thread can be had, it is freed here, with the closure that holds it.
-    drop(thread::Builder::new().spawn(move || drop(value)));
-}
-
 fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| thread::available_parallelism().map_or(1, |count| count.get()))

@@ -24,7 +24,7 @@ use super::keys::{RunnerKeys, SecretOf};
 use super::lookup::look_up;
 use super::lower::lower;
 use super::observe::{Declaration, Observer, Subject};
-use super::parallel::{both, free_beside, in_parallel};
+use super::parallel::{both, in_parallel};
 use super::progress::Progress;
 use super::record::{Entries, Loaded, Record};
 use super::references::{self, Needs, References};
@@ -83,9 +83,7 @@ pub async fn plan(sources: Sources<'_>, objects: Vec<Object>, options: &PlanOpti
     if let Some(batch) = options.import_batch {
         bulk_create(&mut plan, batch);
     }
-    let plan = planning.judge(plan, &subjects, counts).await;
-    free_beside(subjects);
-    plan
+    planning.judge(plan, &subjects, counts).await
 }
 
 /// The guards that refuse a plan that was made before, by what is live and recorded now and by the limits of `options`.

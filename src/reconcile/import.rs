@@ -38,14 +38,14 @@ pub fn is_batchable(change: &Change) -> bool {
 }
 
 /// What imports must share to be one: how plain text is hashed stands beside the users.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportGroup {
     encryption_scheme: Option<Value>,
     factor: Option<Value>,
 }
 
-/// None of a call that is no import.
+/// None of a call without a body.
 pub fn import_group(call: &Call) -> Option<ImportGroup> {
     call.body.as_ref()?.read().ok()
 }

@@ -52,11 +52,12 @@ pub fn write(folder: &Path, users: usize, variant: &str) -> usize {
 /// A manifest's spec, and nothing around it.
 #[derive(Deserialize)]
 #[serde(tag = "kind", content = "spec")]
+#[allow(dead_code)]
 enum Manifest {
-    EntityType(#[allow(dead_code)] Box<EntityTypeSpec>),
-    Entity(#[allow(dead_code)] Box<EntitySpec>),
-    Lambda(#[allow(dead_code)] Box<LambdaSpec>),
-    User(#[allow(dead_code)] Box<UserSpec>),
+    EntityType(Box<EntityTypeSpec>),
+    Entity(Box<EntitySpec>),
+    Lambda(Box<LambdaSpec>),
+    User(Box<UserSpec>),
 }
 
 /// What the library takes to read the manifests once into types, on one thread, with nothing judged or resolved; the

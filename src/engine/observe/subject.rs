@@ -31,8 +31,6 @@ pub struct Subject {
 pub struct Declaration {
     pub address: Address,
     pub place: Place,
-    /// The id was declared by `spec.id`, not derived.
-    pub explicit_id: bool,
     /// Looked for by what identifies it, when nothing stands under its key. A tombstone goes by the record alone.
     pub is_sought: bool,
     pub resolved: Resolved,
@@ -44,7 +42,6 @@ impl Declaration {
         Declaration {
             address: object.address.clone(),
             place: object.place.clone(),
-            explicit_id: object.spec.id().is_some(),
             is_sought: !object.spec.policy().absent() && !object.spec.suspend(),
             resolved,
             object: Mutex::new(Some(object)),
