@@ -170,13 +170,7 @@ async fn record(
     session: &Session,
     keys: Option<Arc<RunnerKeys>>,
 ) -> Result<Box<dyn Record>, Failure> {
-    let context = RecordContext {
-        owner: session.owner().clone(),
-        tenant_id: session.tenant_id(),
-        url: session.target().url.clone(),
-        runner: Runner::command(),
-        keys,
-    };
+    let context = RecordContext::of(session, Runner::command(), keys);
     match arguments.record.record.as_deref().filter(|path| !path.as_os_str().is_empty()) {
         Some(path) => Ok(Box::new(FileRecord::new(path, context))),
         None => {

@@ -396,10 +396,15 @@ fn is_secret(schema: &Json) -> bool {
 
 /// A null that may not stand here. One that is not written is pointed at by its key.
 fn null(value: Value<'_>, site: &Site<'_>) -> Finding {
-    let place = if value.written().is_empty() { site.key } else { value };
-    let length = if value.written().is_empty() { pointer_length(place) } else { value.written().len() };
-    Finding::error("null", format!("{} may not be null", site.name()), place.at(), length)
-        .hint(if site.secret { "leave the field out" } else { "leave it out, or give it a value" })
+    let (at, length) = match value.written().len() {
+        0 => (site.key.at(), pointer_length(site.key)),
+        length => (value.at(), length),
+    };
+    Finding::error("null", format!("{} may not be null", site.name()), at, length).hint(if site.secret {
+        "leave the field out"
+    } else {
+        "leave it out, or give it a value"
+    })
 }
 
 /// The scalar as it is written.

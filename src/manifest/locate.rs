@@ -7,12 +7,21 @@ use super::de::Context;
 use super::source::SourceFile;
 use super::yaml::{self, Format, Value, View};
 
+/// A key as a JSON pointer has it.
+pub fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// The key that a step of a JSON pointer means.
+pub fn unescaped(step: &str) -> String {
+    step.replace("~1", "/").replace("~0", "~")
+}
+
 /// One step of a JSON pointer: the key, in a mapping, and the value.
 fn step<'t>(value: Value<'t>, name: &str) -> Option<(Option<Value<'t>>, Value<'t>)> {
     match value.view() {
         View::Mapping(_) if name.contains('~') => {
-            let name = name.replace("~1", "/").replace("~0", "~");
-            value.entry(&name).map(|(key, value)| (Some(key), value))
+            value.entry(&unescaped(name)).map(|(key, value)| (Some(key), value))
         }
         View::Mapping(_) => value.entry(name).map(|(key, value)| (Some(key), value)),
         View::Sequence(mut items) => {

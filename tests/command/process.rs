@@ -102,6 +102,11 @@ fn a_killed_run_leaves_a_journal_of_what_stood_there() {
 }
 
 #[cfg(target_os = "linux")]
+fn full_device() -> std::fs::File {
+    std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap()
+}
+
+#[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_an_error_and_nothing_is_written_without_a_journal() {
     let place = Place::new();
@@ -114,7 +119,6 @@ fn a_full_disk_is_an_error_and_nothing_is_written_without_a_journal() {
     full(&place.quickstart("apply", &["--auto-approve", "--journal=/dev/full"]), "--journal");
     let plan = place.quickstart("plan", &["-o", "json"]);
     assert_eq!(report(&plan)["summary"]["create"], 30, "nothing was written");
-    let stream = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let sandbox = place.sandbox();
     for arguments in [
         &["plan"][..],
@@ -124,7 +128,7 @@ fn a_full_disk_is_an_error_and_nothing_is_written_without_a_journal() {
         &["doctor"],
     ] {
         let input = ["-f", "examples/quickstart", &sandbox];
-        let output = fusionkeep(&[arguments, &input[..]].concat()).stdout(stream()).output().unwrap();
+        let output = fusionkeep(&[arguments, &input[..]].concat()).stdout(full_device()).output().unwrap();
         full(&output, &arguments.join(" "));
     }
     let plan = place.quickstart("plan", &["-o", "json"]);
@@ -137,17 +141,16 @@ fn a_full_disk_is_an_error_and_nothing_is_written_without_a_journal() {
 fn a_report_that_cannot_be_written_does_not_hide_what_was_done() {
     let place = Place::new();
     let sandbox = place.sandbox();
-    let stream = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let apply =
         ["apply", "-f", "examples/quickstart", &sandbox, crate::command::place::KICKSTART, "--auto-approve"];
-    let output = fusionkeep(&[&apply[..], &["-o", "json"]].concat()).stdout(stream()).output().unwrap();
+    let output = fusionkeep(&[&apply[..], &["-o", "json"]].concat()).stdout(full_device()).output().unwrap();
     assert_eq!(output.status.code(), Some(5), "{}", shown(&output));
     let said = stderr(&output);
     assert!(said.contains("30 of 30 changes were made") && said.contains("No space left"), "{said}");
     assert!(said.contains("journal: "), "{said}");
     let plan = run(&["plan", "-f", "examples/quickstart", &sandbox]);
     assert!(stdout(&plan).contains("no changes: 30 objects"), "{}", shown(&plan));
-    let help = fusionkeep(&["help"]).stdout(stream()).output().unwrap();
+    let help = fusionkeep(&["help"]).stdout(full_device()).output().unwrap();
     assert_eq!(help.status.code(), Some(1), "{}", shown(&help));
     assert!(stderr(&help).contains("No space left"), "{}", shown(&help));
 }

@@ -21,13 +21,7 @@ pub(super) async fn left_over(connection: &Connection) -> Option<Finding> {
 async fn search(connection: &Connection) -> Result<Vec<String>, crate::engine::error::Error> {
     let session = Session::connect(connection).await?;
     let default_tenant = session.default_tenant().await?;
-    let context = RecordContext {
-        owner: session.owner().clone(),
-        tenant_id: session.tenant_id(),
-        url: session.target().url.clone(),
-        runner: Runner::command(),
-        keys: None,
-    };
+    let context = RecordContext::of(&session, Runner::command(), None);
     let record = GroupRecord::new(session.client(), default_tenant, context);
     record.left_over().await.map_err(|error: RecordError| error.into())
 }

@@ -36,6 +36,7 @@ use crate::reconcile::{Claim, Entry, Key, RecordUpdate};
 
 use super::cancel::Cancel;
 use super::keys::{KeyId, RunnerKeys, key_text};
+use super::session::Session;
 
 pub use entries::Entries;
 pub use error::RecordError;
@@ -60,6 +61,19 @@ pub struct RecordContext {
     pub runner: Runner,
     /// Without keys the record is neither signed nor verified.
     pub keys: Option<Arc<RunnerKeys>>,
+}
+
+impl RecordContext {
+    /// Of the owner and the target of a session.
+    pub fn of(session: &Session, runner: Runner, keys: Option<Arc<RunnerKeys>>) -> Self {
+        RecordContext {
+            owner: session.owner().clone(),
+            tenant_id: session.tenant_id(),
+            url: session.target().url.clone(),
+            runner,
+            keys,
+        }
+    }
 }
 
 /// Who runs.

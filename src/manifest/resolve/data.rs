@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::index::{Belongs, Index};
 use super::{Everything, Problem};
 use crate::manifest::finding::shorten;
+use crate::manifest::locate::{escaped, unescaped};
 use crate::model::{Data, Datum, Kind, Spec};
 
 /// Warns of keys that have two types across users or across entities.
@@ -88,8 +89,7 @@ impl<'e> Types<'e, '_> {
 
     fn warn(&mut self, object: usize, pointer: &str, kind: &str, first: usize, before: &str) {
         let Some((other, _)) = self.everything.objects.get(first) else { return };
-        let name = pointer.strip_prefix("/spec/data/").unwrap_or(pointer).replace('/', ".");
-        let name = name.replace("~1", "/").replace("~0", "~");
+        let name = unescaped(&pointer.strip_prefix("/spec/data/").unwrap_or(pointer).replace('/', "."));
         let message = match first == object {
             // An array whose elements are of several types.
             true => format!("the data key \"{}\" holds {kind} here, and {before} before", shorten(&name)),
@@ -108,5 +108,5 @@ impl<'e> Types<'e, '_> {
 
 /// The JSON pointer to a key.
 fn under(pointer: &str, name: &str) -> String {
-    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
+    format!("{pointer}/{}", escaped(name))
 }

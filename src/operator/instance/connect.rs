@@ -194,13 +194,8 @@ impl Environment {
         let connection = Connection { server, shown_url: None, tenant_id, owner };
         let session = Session::connect(&connection).await.map_err(|error| not_connected(&error))?;
         let default_tenant = session.default_tenant().await.map_err(|error| not_connected(&error))?;
-        let context = RecordContext {
-            owner: session.owner().clone(),
-            tenant_id: session.tenant_id(),
-            url: session.target().url.clone(),
-            runner: Runner { id: self.cluster.clone(), host: self.process.clone() },
-            keys: runner_keys.clone(),
-        };
+        let runner = Runner { id: self.cluster.clone(), host: self.process.clone() };
+        let context = RecordContext::of(&session, runner, runner_keys.clone());
         let gate: Arc<dyn WriteGate> = Arc::new(self.leadership.clone());
         let record = GroupRecord::new(&session.client().with_write_gate(gate), default_tenant, context);
         Ok(Connected { session, record, runner_keys, keys })
